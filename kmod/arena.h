@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * arena: a cache's memory, addressed by region and offset.
+ *
+ * Owns every page that holds buckets or entries, the directories that lead from
+ * an offset to its page, and the account of all the memory that the cache uses.
+ * Promises that the account never passes the limit by an allocation, that fresh
+ * memory is zeroed and in the linear map, and that no allocation forces reclaim
+ * or wakes the OOM killer.
+ *
+ * Memory comes and goes in blocks; a chunk is a power of two of blocks, asked
+ * for as one piece first. Whoever gives memory back has unlinked all that it
+ * held and has waited for an RCU grace period.
+ */
+#ifndef KC_ARENA_H
+#define KC_ARENA_H
+
+#include <linux/atomic.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/sizes.h>
+#include <linux/types.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "uapi/linux/kcache_map.h"
+#include "user.h"
+
+#define KC_CHUNK_MIN	SZ_8K
+#define KC_CHUNK_MAX	SZ_2M
+#define KC_BLOCK_MAX	SZ_32K	/* the page allocator's costly order */
+
+enum kc_region {
+	KC_BUCKETS,
+	KC_OVERFLOW,
+	KC_SEGMENTS,
+	KC_NR_REGIONS
+};
+
+/* Pointers by index; replaced as a whole when it has to grow. */
+struct kc_dir {
+	struct rcu_head rcu;
+	u32 nr;
+	void *ptr[];		/* written under arena->mutex; NULL: a hole */
+};
+
+struct kc_arena {
+	/*
+	 * The slow path of a whole cache: memory in and out, segment turnover,
+	 * bucket splits, resizing. Outermost lock.
+	 */
+	struct mutex mutex;
+	struct kc_dir __rcu *dir[KC_NR_REGIONS];
+	u32 block_shift;	/* constant after init */
+	u32 chunk_shift;	/* constant after init */
+	u64 max_bytes;		/* written under mutex, read with READ_ONCE */
+	atomic64_t used_bytes;
+};
+
+void kc_arena_init(struct kc_arena *arena, u64 max_bytes);
+void kc_arena_exit(struct kc_arena *arena);
+
+int kc_arena_charge(struct kc_arena *arena, u64 bytes);
+void kc_arena_uncharge(struct kc_arena *arena, u64 bytes);
+
+int kc_dir_grow_locked(struct kc_arena *arena, struct kc_dir __rcu **dir, u32 nr);
+void kc_dir_free(struct kc_arena *arena, struct kc_dir __rcu **dir);
+
+int kc_arena_populate_locked(struct kc_arena *arena, enum kc_region region,
+			     u32 first, u32 nr);
+void kc_arena_release_locked(struct kc_arena *arena, enum kc_region region,
+			     u32 first, u32 nr);
+
+int kc_arena_pieces_from_iter(struct kc_arena *arena, u64 offset,
+			      const struct iov_iter *from, size_t len);
+int kc_arena_pieces_to_iter(struct kc_arena *arena, u64 offset, const struct iov_iter *to,
+			    size_t len);
+int kc_arena_move(struct kc_arena *arena, u64 to, u64 from, size_t len);
+
+static inline u32 kc_block_size(const struct kc_arena *arena)
+{
+	return 1U << arena->block_shift;
+}
+
+static inline u32 kc_chunk_size(const struct kc_arena *arena)
+{
+	return 1U << arena->chunk_shift;
+}
+
+/* Entry @index of a directory, NULL where it has none. RCU or arena->mutex. */
+static inline void *kc_dir_get(struct kc_arena *arena, struct kc_dir __rcu **slot, u64 index)
+{
+	struct kc_dir *dir = rcu_dereference_check(*slot, lockdep_is_held(&arena->mutex));
+
+	return dir && index < dir->nr ? READ_ONCE(dir->ptr[index]) : NULL;
+}
+
+/* The block that holds @offset, NULL for a hole: any offset may be asked for. */
+static inline void *kc_arena_block(struct kc_arena *arena, enum kc_region region, u64 offset)
+{
+	return kc_dir_get(arena, &arena->dir[region], offset >> arena->block_shift);
+}
+
+/*
+ * The memory at @offset, NULL for a hole or where less than @len bytes are left
+ * in the block. Any offset below KCACHE_SEGMENTS_MAX may be asked for.
+ */
+static inline void *kc_arena_ptr(struct kc_arena *arena, enum kc_region region,
+				 u64 offset, u32 len)
+{
+	u32 in_block = offset & (kc_block_size(arena) - 1);
+	void *block = kc_arena_block(arena, region, offset);
+
+	if (unlikely(!block || len > kc_block_size(arena) - in_block))
+		return NULL;
+	return block + in_block;
+}
+
+/**
+ * kc_arena_from_iter_nofault() - copy into the segment region
+ * @arena: the arena
+ * @offset: where to, memory that the caller has reserved
+ * @from: where from; not advanced
+ * @len: bytes
+ *
+ * Context: RCU read section. Never sleeps.
+ * Return: 0, or -EFAULT if @from is not in memory now.
+ */
+static inline int kc_arena_from_iter_nofault(struct kc_arena *arena, u64 offset,
+					     const struct iov_iter *from, size_t len)
+{
+	void *p = kc_arena_ptr(arena, KC_SEGMENTS, offset, len);
+	int err;
+
+	if (unlikely(!p))
+		return kc_arena_pieces_from_iter(arena, offset, from, len);
+	pagefault_disable();
+	err = kc_user_from_iter(p, from, 0, len);
+	pagefault_enable();
+	return err;
+}
+
+/**
+ * kc_arena_to_iter_nofault() - copy out of the segment region
+ * @arena: the arena
+ * @offset: where from; need not be true, the caller checks afterwards
+ * @to: where to; not advanced
+ * @len: bytes
+ *
+ * Context: RCU read section. Never sleeps.
+ * Return: 0, -EFAULT if @to is not in memory now, -EAGAIN if there is a hole
+ * in the arena, which is never so where an entry is.
+ */
+static inline int kc_arena_to_iter_nofault(struct kc_arena *arena, u64 offset,
+					   const struct iov_iter *to, size_t len)
+{
+	const void *p = kc_arena_ptr(arena, KC_SEGMENTS, offset, len);
+	int err;
+
+	if (unlikely(!p))
+		return kc_arena_pieces_to_iter(arena, offset, to, len);
+	pagefault_disable();
+	err = kc_user_to_iter(to, 0, p, len);
+	pagefault_enable();
+	return err;
+}
+
+#endif /* KC_ARENA_H */

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SHIM_LINUX_SCHED_SIGNAL_H
+#define SHIM_LINUX_SCHED_SIGNAL_H
+
+#include <linux/sched.h>
+
+bool fatal_signal_pending(struct shim_thread *thread);	/* see shim_kill() */
+
+#endif /* SHIM_LINUX_SCHED_SIGNAL_H */

@@ -1,27 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * cache: the operations, composed from the rooms below.
+ * cache: one cache, put together from the rooms below.
  *
- * Owns one cache: its limits, its versions and the order in which its rooms are
- * used. Promises that each operation is atomic against all others, that one that
- * fails changes nothing, and that nothing is held over a page fault.
+ * Owns its limits, its versions, its statistics, and what concerns all of its
+ * entries at once.
  *
  * Lock order, outermost first:
  *
  *   arena->mutex > table->stripe[i].lock > table->overflow_lock
- *
- * Readers take no lock: RCU keeps the memory, the seq of the bucket proves the
- * copy. A writer reserves room, fills it, takes the stripe, lets the slot lead
- * to it and releases the stripe, all in one RCU read section with page faults
- * off. On a fault it gives the room up, brings the value in through a buffer of
- * its own, and reserves again.
  */
 #ifndef KC_CACHE_H
 #define KC_CACHE_H
 
+#include <linux/cpumask.h>
+#include <linux/percpu.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
-#include <linux/uio.h>
 
 #include "arena.h"
 #include "evict.h"
@@ -29,7 +23,6 @@
 #include "log.h"
 #include "stats.h"
 #include "table.h"
-#include "uapi/linux/kcache.h"
 
 #define KC_CACHE_BYTES_MIN	SZ_1M
 #define KC_VALUE_MAX		SZ_16M
@@ -46,36 +39,19 @@ struct kc_cache {
 	u64 __percpu *version;		/* the last one given out by each CPU */
 };
 
-/* What a caller may do, from how its descriptor was opened. */
-#define KC_READ		1
-#define KC_WRITE	2
-
-/**
- * struct kc_call - one operation in flight
- * @op: the request, checked by kc_call_check(); takes the results
- * @key: op.key_len bytes, not in user memory
- * @value: op.value_len bytes, for SET, APPEND and PREPEND
- * @out: op.out_len bytes, for GET, POP and SET with KCACHE_RETURN_OLD
- */
-struct kc_call {
-	struct kcache_op op;
-	const void *key;
-	struct iov_iter value;
-	struct iov_iter out;
-};
-
 int kc_cache_init(struct kc_cache *cache, const char *name, u64 max_bytes);
 void kc_cache_exit(struct kc_cache *cache);
-
-int kc_call_check(const struct kcache_op *op, unsigned int access);
-int kc_cache_run(struct kc_cache *cache, struct kc_call *call);
 
 int kc_cache_flush(struct kc_cache *cache);
 int kc_cache_resize(struct kc_cache *cache, u64 max_bytes);
 
 u64 kc_cache_value_max(struct kc_cache *cache);
-u32 kc_cache_opcodes(void);
-u32 kc_cache_flags(void);
+
+/* Unique, and cheap: each CPU counts in steps of the number of CPUs. */
+static inline u64 kc_cache_new_version(struct kc_cache *cache)
+{
+	return this_cpu_add_return(*cache->version, nr_cpu_ids);
+}
 
 /**
  * struct kc_copy - a copy of one entry

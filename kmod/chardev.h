@@ -12,7 +12,7 @@
 #include <linux/device.h>
 #include <linux/fs.h>
 
-#include "cache.h"
+#include "ops.h"
 #include "text.h"
 
 struct kc_device {

@@ -57,4 +57,35 @@ static inline bool kc_entry_is_expired(const struct kcache_entry *entry)
 	return kc_expiry_is_over(kc_entry_expiry_ms(entry));
 }
 
+/* What one look at an entry tells. */
+struct kc_meta {
+	u64 version;
+	u64 expiry_ms;
+	u32 value_len;
+	u32 client_flags;
+	u16 key_len;
+};
+
+static __always_inline void kc_meta_read(const struct kcache_entry *entry, struct kc_meta *meta)
+{
+	meta->key_len = READ_ONCE(entry->key_len);
+	meta->value_len = READ_ONCE(entry->value_len);
+	meta->expiry_ms = kc_entry_expiry_ms(entry);
+	meta->version = kc_entry_version(entry);
+	meta->client_flags = 0;
+	if (meta->key_len & KCACHE_ENTRY_FLAGS)
+		memcpy(&meta->client_flags, entry->data, sizeof(meta->client_flags));
+}
+
+/* What @ttl_ms of struct kcache_op tells of this expiry. */
+static inline u64 kc_ttl_left_ms(u64 expiry_ms)
+{
+	u64 now;
+
+	if (!expiry_ms)
+		return 0;
+	now = kc_now_ms();
+	return expiry_ms > now ? expiry_ms - now : 1;
+}
+
 #endif /* KC_ENTRY_H */

@@ -9,6 +9,7 @@
 
 #include "cache.h"
 #include "sysfs.h"
+#include "uapi/linux/kcache.h"
 
 /* -------- stats/ -------- */
 

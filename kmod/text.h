@@ -15,7 +15,7 @@
 
 #include <linux/mutex.h>
 
-#include "cache.h"
+#include "ops.h"
 
 struct kc_text {
 	struct mutex lock;	/* one reader or writer of an open file at a time */

@@ -10,7 +10,7 @@
 #include <linux/prandom.h>
 #include <linux/sizes.h>
 
-#include "cache.h"
+#include "ops.h"
 
 #define KT_HOUR_MS	3600000ULL
 

@@ -5,7 +5,7 @@
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
-#include "cache.h"
+#include "ops.h"
 #include "shim/shim.h"
 
 #define KiB	(1ULL << 10)

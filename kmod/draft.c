@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/slab.h>
+
+#include "cache.h"
+#include "draft.h"
+#include "entry.h"
+#include "space.h"
+#include "user.h"
+
+static int draft_reserve(struct kc_cache *cache, u32 size, u32 whole, struct kc_draft *draft)
+	__acquires(RCU)
+{
+	int err = 0;
+
+	if (kc_log_is_large(&cache->log, size)) {
+		err = kc_space_open_run(cache, size, &draft->room);
+		rcu_read_lock();
+		return err;
+	}
+	rcu_read_lock();
+	while (!err && !kc_log_reserve_rcu(&cache->log, size, whole, &draft->room)) {
+		rcu_read_unlock();
+		err = kc_space_refill(cache, size, whole);
+		rcu_read_lock();
+	}
+	return err;
+}
+
+/**
+ * kc_draft_begin() - reserve room, write header and key
+ * @cache: where
+ * @key: key bytes, not in user memory
+ * @key_bytes: their number
+ * @client_flags: of the entry
+ * @value_len: of the entry
+ * @draft: initialized
+ *
+ * Whatever it returns, an RCU read section has begun in which the draft has to be
+ * filled and linked, and which kc_draft_end() leaves.
+ *
+ * Context: Process context, holds nothing.
+ * Return: 0, -ENOSPC, -EINTR.
+ */
+int kc_draft_begin(struct kc_cache *cache, const void *key, u32 key_bytes, u32 client_flags,
+		   u32 value_len, struct kc_draft *draft)
+	__acquires(RCU)
+{
+	u16 key_len = key_bytes | (client_flags ? KCACHE_ENTRY_FLAGS : 0);
+	u32 whole = kcache_entry_value_offset(key_len);
+	struct kcache_entry *entry;
+	int err;
+
+	draft->room.segment = NULL;
+	err = draft_reserve(cache, kcache_entry_size(key_len, value_len), whole, draft);
+	if (err)
+		return err;
+	entry = kc_arena_ptr(&cache->arena, KC_SEGMENTS, draft->room.offset, whole);
+	draft->entry = entry;
+	draft->value_at = draft->room.offset + whole;
+	WRITE_ONCE(entry->value_len, value_len);
+	WRITE_ONCE(entry->key_len, key_len);
+	if (client_flags)
+		memcpy(entry->data, &client_flags, sizeof(client_flags));
+	memcpy((void *)entry + kcache_entry_key_offset(key_len), key, key_bytes);
+	return 0;
+}
+
+/**
+ * kc_draft_fill_rcu() - copy the caller's bytes into the value
+ * @cache: where
+ * @draft: begun
+ * @offset: in the value
+ *
+ * Return: 0, or -EFAULT: not in memory now.
+ */
+int kc_draft_fill_rcu(struct kc_cache *cache, struct kc_draft *draft, u32 offset)
+{
+	return kc_arena_from_iter_nofault(&cache->arena, draft->value_at + offset, draft->source,
+					  draft->source_len);
+}
+
+/* Brings the caller's bytes in, so that the next try cannot fault. */
+static int draft_bounce(struct kc_cache *cache, struct kc_draft *draft)
+{
+	size_t len = draft->source_len;
+
+	kc_stats_inc(cache->stats, faults);
+	if (draft->bounce)
+		return -EFAULT;
+	draft->bounce = kvmalloc(len, GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY);
+	if (!draft->bounce)
+		return -ENOSPC;
+	if (kc_user_from_iter(draft->bounce, draft->source, 0, len))
+		return -EFAULT;
+	draft->bounce_vec = (struct kvec) { .iov_base = draft->bounce, .iov_len = len };
+	iov_iter_kvec(&draft->bounce_iter, ITER_SOURCE, &draft->bounce_vec, 1, len);
+	draft->source = &draft->bounce_iter;
+	return -EAGAIN;
+}
+
+/**
+ * kc_draft_end() - end what kc_draft_begin() began
+ * @cache: where
+ * @draft: linked, or with @err given up
+ * @err: 0 or why
+ *
+ * Return: @err, but for -EFAULT -EAGAIN if another try will get further.
+ */
+int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err)
+	__releases(RCU)
+{
+	if (!err)
+		kc_log_commit(&cache->log, &draft->room);
+	else if (draft->room.segment)
+		kc_log_abandon(&cache->log, &draft->room);
+	rcu_read_unlock();
+
+	if (err == -EFAULT)
+		return draft_bounce(cache, draft);
+	if (!err && unlikely(kc_table_wants_split(&cache->table)))
+		kc_space_grow_table(cache);
+	return err;
+}
+
+/* The entry that @found leads to is dead from now on. Holds its stripe. */
+static void kill_old_rcu(struct kc_cache *cache, const struct kc_found *found)
+{
+	kc_log_kill_rcu(&cache->log, found->offset, kc_entry_size(found->entry));
+}
+
+/**
+ * kc_draft_link_rcu() - let the table lead to the draft
+ * @cache: where
+ * @draft: filled
+ * @hash: of its key
+ * @old: where the key's entry is, which dies; NULL: there is none
+ * @expiry_ms: of the entry
+ * @version: out, of the entry
+ *
+ * Context: Holds the stripe.
+ * Return: 0, or -ENOSPC: the table needs an overflow bucket.
+ */
+int kc_draft_link_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
+		      struct kc_found *old, u64 expiry_ms, u64 *version)
+{
+	u64 next = kc_cache_new_version(cache);
+	int err;
+
+	kc_entry_set_expiry_ms(draft->entry, expiry_ms);
+	kc_entry_set_version(draft->entry, next);
+	kc_log_note_expiry_rcu(&cache->log, draft->room.offset, expiry_ms);
+	if (old) {
+		kc_table_replace_locked(&cache->table, hash, old, draft->room.offset);
+		kill_old_rcu(cache, old);
+	} else {
+		err = kc_table_insert_locked(&cache->table, hash, draft->room.offset);
+		if (err)
+			return err;
+	}
+	*version = next;
+	return 0;
+}

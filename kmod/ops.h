@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * ops: the operations.
+ *
+ * Promises that each operation is atomic against all others, that one that fails
+ * changes nothing, and that nothing is held over a page fault.
+ *
+ * Readers take no lock: RCU keeps the memory, the seq of the bucket proves the
+ * copy. A writer reserves room, fills it, takes the stripe, lets the slot lead
+ * to it and releases the stripe, all in one RCU read section with page faults
+ * off. On a fault it gives the room up, brings the value in through a buffer of
+ * its own, and reserves again.
+ */
+#ifndef KC_OPS_H
+#define KC_OPS_H
+
+#include <linux/types.h>
+#include <linux/uio.h>
+
+#include "cache.h"
+#include "uapi/linux/kcache.h"
+
+/* What a caller may do, from how its descriptor was opened. */
+#define KC_READ		1
+#define KC_WRITE	2
+
+/**
+ * struct kc_call - one operation in flight
+ * @op: the request, checked by kc_call_check(); takes the results
+ * @key: op.key_len bytes, not in user memory
+ * @value: op.value_len bytes, for SET, APPEND and PREPEND
+ * @out: op.out_len bytes, for GET, POP and SET with KCACHE_RETURN_OLD
+ */
+struct kc_call {
+	struct kcache_op op;
+	const void *key;
+	struct iov_iter value;
+	struct iov_iter out;
+};
+
+int kc_call_check(const struct kcache_op *op, unsigned int access);
+int kc_cache_run(struct kc_cache *cache, struct kc_call *call);
+
+u32 kc_cache_opcodes(void);
+u32 kc_cache_flags(void);
+
+#endif /* KC_OPS_H */

@@ -27,6 +27,9 @@ check:			## every test, on every kernel; ends with the counts
 quick:			## host tests and static checks, no guest: under a minute
 	@tests/check quick
 
+bench:			## kcache beside memcached, Redis, LMDB and others (QUICK=1: 5 minutes)
+	@tests/bench/run $(if $(QUICK),--quick)
+
 # Kbuild writes beside its sources, so each kernel gets a tree of links to them.
 module:			## kcache.ko for KDIR, in build/RELEASE
 	@[ -n "$(RELEASE)" ] || { \
@@ -54,4 +57,4 @@ unload:			## unload it
 clean:			## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help demo check quick module lib install load unload clean
+.PHONY: all help demo check quick bench module lib install load unload clean

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/gfp.h>
+#include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -11,27 +12,61 @@
 #define GFP_BLOCK	((GFP_KERNEL & ~__GFP_DIRECT_RECLAIM) | __GFP_ZERO | __GFP_NOWARN)
 #define GFP_CHUNK	((GFP_BLOCK & ~__GFP_RECLAIM) | __GFP_NORETRY)
 
+/* Most blocks whose mappings are zapped in one go. */
+#define ZAP_BLOCKS	32
+
+static_assert(sizeof(struct kcache_map_header) <= PAGE_SIZE);
+
+static void init_header(struct kc_arena *arena)
+{
+	struct kcache_map_header *header = arena->header;
+	u64 most = arena->most_bytes, at = KC_CHUNK_MAX;
+	int region;
+
+	header->layout = KCACHE_MAP_LAYOUT;
+	header->bytes[KCACHE_BUCKETS] = most;
+	header->bytes[KCACHE_OVERFLOW] = most;
+	header->bytes[KCACHE_SEGMENTS] = 2 * most + KC_CHUNK_MAX;
+	for (region = 0; region < KCACHE_NR_REGIONS; region++) {
+		header->at[region] = at;
+		at += roundup(header->bytes[region] + KCACHE_MAP_SLACK, KC_CHUNK_MAX);
+		header->bytes[region] = at - header->at[region];
+	}
+}
+
 /**
  * kc_arena_init() - an arena without memory
  * @arena: to set up
  * @max_bytes: the limit; the size of chunk and block follow it for good
  *
  * A cache has about 128 chunks at its first limit, so that one that is half
- * tables still has the 64 segments that eviction wants.
+ * tables still has the 64 segments that eviction wants. Offsets are reserved for
+ * the memory of the machine, and twice for segments, so that a run of chunks is
+ * to be had.
+ *
+ * Return: 0 or -ENOMEM.
  */
-void kc_arena_init(struct kc_arena *arena, u64 max_bytes)
+int kc_arena_init(struct kc_arena *arena, u64 max_bytes)
 {
 	u64 chunk = clamp_t(u64, rounddown_pow_of_two(max_bytes / 128), KC_CHUNK_MIN,
 			    KC_CHUNK_MAX);
+	u64 most = max_t(u64, (u64)totalram_pages() << PAGE_SHIFT, max_bytes);
 	int region;
 
+	arena->header = alloc_pages_exact(PAGE_SIZE, GFP_KERNEL | __GFP_ZERO);
+	if (!arena->header)
+		return -ENOMEM;
 	mutex_init(&arena->mutex);
-	for (region = 0; region < KC_NR_REGIONS; region++)
+	for (region = 0; region < KCACHE_NR_REGIONS; region++)
 		RCU_INIT_POINTER(arena->dir[region], NULL);
 	arena->chunk_shift = ilog2(chunk);
 	arena->block_shift = min_t(u32, arena->chunk_shift, ilog2(KC_BLOCK_MAX));
 	arena->max_bytes = max_bytes;
-	atomic64_set(&arena->used_bytes, 0);
+	arena->most_bytes = roundup(min_t(u64, most, KCACHE_SEGMENTS_MAX / 4), KC_CHUNK_MAX);
+	arena->watch = NULL;
+	atomic64_set(&arena->used_bytes, PAGE_SIZE);
+	init_header(arena);
+	return 0;
 }
 
 /**
@@ -43,7 +78,7 @@ void kc_arena_exit(struct kc_arena *arena)
 	int region;
 
 	mutex_lock(&arena->mutex);
-	for (region = 0; region < KC_NR_REGIONS; region++) {
+	for (region = 0; region < KCACHE_NR_REGIONS; region++) {
 		struct kc_dir *dir = rcu_dereference_protected(arena->dir[region],
 							       lockdep_is_held(&arena->mutex));
 
@@ -53,6 +88,8 @@ void kc_arena_exit(struct kc_arena *arena)
 	}
 	mutex_unlock(&arena->mutex);
 	mutex_destroy(&arena->mutex);
+	free_pages_exact(arena->header, PAGE_SIZE);
+	kc_arena_uncharge(arena, PAGE_SIZE);
 }
 
 /**
@@ -131,9 +168,17 @@ void kc_dir_free(struct kc_arena *arena, struct kc_dir __rcu **slot)
 	kvfree(dir);
 }
 
-static struct kc_dir *region_dir(struct kc_arena *arena, enum kc_region region)
+static struct kc_dir *region_dir(struct kc_arena *arena, enum kcache_region region)
 {
 	return rcu_dereference_protected(arena->dir[region], lockdep_is_held(&arena->mutex));
+}
+
+static void zap(struct kc_arena *arena, enum kcache_region region, u32 first, u32 nr)
+{
+	if (arena->watch)
+		arena->watch->zap(arena->watch, arena->header->at[region] +
+				  ((u64)first << arena->block_shift),
+				  (u64)nr << arena->block_shift);
 }
 
 /**
@@ -148,7 +193,7 @@ static struct kc_dir *region_dir(struct kc_arena *arena, enum kc_region region)
  * Context: Process context, holds arena->mutex. Does not enter reclaim.
  * Return: 0 or -ENOSPC, whether the limit or the system said no.
  */
-int kc_arena_populate_locked(struct kc_arena *arena, enum kc_region region, u32 first, u32 nr)
+int kc_arena_populate_locked(struct kc_arena *arena, enum kcache_region region, u32 first, u32 nr)
 {
 	u64 bytes = (u64)nr << arena->block_shift;
 	struct kc_dir *dir;
@@ -171,6 +216,7 @@ int kc_arena_populate_locked(struct kc_arena *arena, enum kc_region region, u32 
 		/* Published by the store that makes an offset in it known. */
 		WRITE_ONCE(dir->ptr[first + i], block);
 	}
+	zap(arena, region, first, nr);	/* where mappings saw a hole */
 	return 0;
 
 err_release:
@@ -191,20 +237,26 @@ err_release:
  *
  * Context: Process context, holds arena->mutex.
  */
-void kc_arena_release_locked(struct kc_arena *arena, enum kc_region region, u32 first, u32 nr)
+void kc_arena_release_locked(struct kc_arena *arena, enum kcache_region region, u32 first, u32 nr)
 {
 	struct kc_dir *dir = region_dir(arena, region);
-	u32 i;
+	void *block[ZAP_BLOCKS];
+	u32 i, n;
 
 	lockdep_assert_held(&arena->mutex);
-	for (i = first; i < first + nr; i++) {
-		void *block = dir->ptr[i];
-
-		if (!block)
-			continue;
-		WRITE_ONCE(dir->ptr[i], NULL);
-		free_pages_exact(block, kc_block_size(arena));
-		kc_arena_uncharge(arena, kc_block_size(arena));
+	for (; nr; first += n, nr -= n) {
+		n = min_t(u32, nr, ZAP_BLOCKS);
+		for (i = 0; i < n; i++) {
+			block[i] = dir->ptr[first + i];
+			WRITE_ONCE(dir->ptr[first + i], NULL);
+		}
+		zap(arena, region, first, n);
+		for (i = 0; i < n; i++) {
+			if (!block[i])
+				continue;
+			free_pages_exact(block[i], kc_block_size(arena));
+			kc_arena_uncharge(arena, kc_block_size(arena));
+		}
 	}
 }
 
@@ -212,7 +264,7 @@ void kc_arena_release_locked(struct kc_arena *arena, enum kc_region region, u32 
 static void *segment_piece(struct kc_arena *arena, u64 offset, size_t *len)
 {
 	u32 in_block = offset & (kc_block_size(arena) - 1);
-	void *block = kc_arena_block(arena, KC_SEGMENTS, offset);
+	void *block = kc_arena_block(arena, KCACHE_SEGMENTS, offset);
 
 	*len = min_t(size_t, *len, kc_block_size(arena) - in_block);
 	return block ? block + in_block : NULL;

@@ -10,7 +10,8 @@
  *
  * Memory comes and goes in blocks; a chunk is a power of two of blocks, asked
  * for as one piece first. Whoever gives memory back has unlinked all that it
- * held and has waited for an RCU grace period.
+ * held and has waited for an RCU grace period. The header page and the regions
+ * have their places in one space of offsets, which is that of the mapping.
  */
 #ifndef KC_ARENA_H
 #define KC_ARENA_H
@@ -30,18 +31,16 @@
 #define KC_CHUNK_MAX	SZ_2M
 #define KC_BLOCK_MAX	SZ_32K	/* the page allocator's costly order */
 
-enum kc_region {
-	KC_BUCKETS,
-	KC_OVERFLOW,
-	KC_SEGMENTS,
-	KC_NR_REGIONS
-};
-
 /* Pointers by index; replaced as a whole when it has to grow. */
 struct kc_dir {
 	struct rcu_head rcu;
 	u32 nr;
 	void *ptr[];		/* written under arena->mutex; NULL: a hole */
+};
+
+/* Is told of each range in which memory came or is about to go. */
+struct kc_arena_watch {
+	void (*zap)(struct kc_arena_watch *watch, u64 at, u64 bytes);
 };
 
 struct kc_arena {
@@ -50,14 +49,17 @@ struct kc_arena {
 	 * bucket splits, resizing. Outermost lock.
 	 */
 	struct mutex mutex;
-	struct kc_dir __rcu *dir[KC_NR_REGIONS];
+	struct kc_dir __rcu *dir[KCACHE_NR_REGIONS];
 	u32 block_shift;	/* constant after init */
 	u32 chunk_shift;	/* constant after init */
 	u64 max_bytes;		/* written under mutex, read with READ_ONCE */
+	u64 most_bytes;		/* what max_bytes can be; constant after init */
 	atomic64_t used_bytes;
+	struct kcache_map_header *header; /* one page; the table writes to it */
+	struct kc_arena_watch *watch;	/* NULL: the arena cannot be mapped */
 };
 
-void kc_arena_init(struct kc_arena *arena, u64 max_bytes);
+int kc_arena_init(struct kc_arena *arena, u64 max_bytes);
 void kc_arena_exit(struct kc_arena *arena);
 
 int kc_arena_charge(struct kc_arena *arena, u64 bytes);
@@ -66,9 +68,9 @@ void kc_arena_uncharge(struct kc_arena *arena, u64 bytes);
 int kc_dir_grow_locked(struct kc_arena *arena, struct kc_dir __rcu **dir, u32 nr);
 void kc_dir_free(struct kc_arena *arena, struct kc_dir __rcu **dir);
 
-int kc_arena_populate_locked(struct kc_arena *arena, enum kc_region region,
+int kc_arena_populate_locked(struct kc_arena *arena, enum kcache_region region,
 			     u32 first, u32 nr);
-void kc_arena_release_locked(struct kc_arena *arena, enum kc_region region,
+void kc_arena_release_locked(struct kc_arena *arena, enum kcache_region region,
 			     u32 first, u32 nr);
 
 int kc_arena_pieces_from_iter(struct kc_arena *arena, u64 offset,
@@ -76,6 +78,12 @@ int kc_arena_pieces_from_iter(struct kc_arena *arena, u64 offset,
 int kc_arena_pieces_to_iter(struct kc_arena *arena, u64 offset, const struct iov_iter *to,
 			    size_t len);
 int kc_arena_move(struct kc_arena *arena, u64 to, u64 from, size_t len);
+
+/* Bytes of the whole space of offsets. */
+static inline u64 kc_arena_span(const struct kc_arena *arena)
+{
+	return arena->header->at[KCACHE_SEGMENTS] + arena->header->bytes[KCACHE_SEGMENTS];
+}
 
 static inline u32 kc_block_size(const struct kc_arena *arena)
 {
@@ -96,7 +104,7 @@ static inline void *kc_dir_get(struct kc_arena *arena, struct kc_dir __rcu **slo
 }
 
 /* The block that holds @offset, NULL for a hole: any offset may be asked for. */
-static inline void *kc_arena_block(struct kc_arena *arena, enum kc_region region, u64 offset)
+static inline void *kc_arena_block(struct kc_arena *arena, enum kcache_region region, u64 offset)
 {
 	return kc_dir_get(arena, &arena->dir[region], offset >> arena->block_shift);
 }
@@ -105,7 +113,7 @@ static inline void *kc_arena_block(struct kc_arena *arena, enum kc_region region
  * The memory at @offset, NULL for a hole or where less than @len bytes are left
  * in the block. Any offset below KCACHE_SEGMENTS_MAX may be asked for.
  */
-static inline void *kc_arena_ptr(struct kc_arena *arena, enum kc_region region,
+static inline void *kc_arena_ptr(struct kc_arena *arena, enum kcache_region region,
 				 u64 offset, u32 len)
 {
 	u32 in_block = offset & (kc_block_size(arena) - 1);
@@ -129,7 +137,7 @@ static inline void *kc_arena_ptr(struct kc_arena *arena, enum kc_region region,
 static inline int kc_arena_from_iter_nofault(struct kc_arena *arena, u64 offset,
 					     const struct iov_iter *from, size_t len)
 {
-	void *p = kc_arena_ptr(arena, KC_SEGMENTS, offset, len);
+	void *p = kc_arena_ptr(arena, KCACHE_SEGMENTS, offset, len);
 	int err;
 
 	if (unlikely(!p))
@@ -154,7 +162,7 @@ static inline int kc_arena_from_iter_nofault(struct kc_arena *arena, u64 offset,
 static inline int kc_arena_to_iter_nofault(struct kc_arena *arena, u64 offset,
 					   const struct iov_iter *to, size_t len)
 {
-	const void *p = kc_arena_ptr(arena, KC_SEGMENTS, offset, len);
+	const void *p = kc_arena_ptr(arena, KCACHE_SEGMENTS, offset, len);
 	int err;
 
 	if (unlikely(!p))

@@ -9,6 +9,7 @@
 
 #include "cache.h"
 #include "entry.h"
+#include "shrink.h"
 #include "space.h"
 
 /* -------- set up -------- */
@@ -57,25 +58,30 @@ int kc_cache_init(struct kc_cache *cache, const char *name, u64 max_bytes)
 		version = per_cpu_ptr(cache->version, cpu);
 		*version = cpu;
 	}
-	kc_arena_init(&cache->arena, max_bytes);
+	if (kc_arena_init(&cache->arena, max_bytes))
+		goto err_free_version;
 	if (kc_arena_charge(&cache->arena, fixed_bytes()))
 		goto err_exit_arena;
 	if (kc_table_init(&cache->table, &cache->arena))
 		goto err_exit_arena;
 	if (kc_log_init(&cache->log, &cache->arena))
 		goto err_exit_table;
-	cache->evict = (struct kc_evict) {
-		.table = &cache->table,
-		.log = &cache->log,
-		.stats = cache->stats,
-	};
+	kc_evict_init(&cache->evict, &cache->table, &cache->log, cache->stats);
+	INIT_WORK(&cache->work, kc_space_work);
+	if (kc_shrink_init(cache))
+		goto err_exit_evict;
+	kc_hints_init(&cache->hints, &cache->table, cache->stats);
 	kc_expire_init(&cache->expire, &cache->evict);
 	return 0;
 
+err_exit_evict:
+	kc_evict_exit(&cache->evict);
+	kc_log_exit(&cache->log);
 err_exit_table:
 	kc_table_exit(&cache->table);
 err_exit_arena:
 	kc_arena_exit(&cache->arena);
+err_free_version:
 	free_percpu(cache->version);
 err_free_stats:
 	free_percpu(cache->stats);
@@ -88,8 +94,11 @@ err_free_stats:
  */
 void kc_cache_exit(struct kc_cache *cache)
 {
+	kc_shrink_exit(cache);
 	kc_expire_exit(&cache->expire);
+	cancel_work_sync(&cache->work);
 	synchronize_rcu();
+	kc_evict_exit(&cache->evict);
 	kc_log_exit(&cache->log);
 	kc_table_exit(&cache->table);
 	kc_arena_uncharge(&cache->arena, fixed_bytes());
@@ -113,6 +122,33 @@ u64 kc_cache_value_max(struct kc_cache *cache)
 
 /* -------- emptying and resizing -------- */
 
+/* Holds the next segment of a queue that was opened before @end, or gives NULL. */
+static struct kc_segment *hold_before(struct kc_cache *cache, enum kc_queue queue, u64 end)
+{
+	struct kc_segment *segment;
+
+	mutex_lock(&cache->arena.mutex);
+	do {
+		kc_log_collect_locked(&cache->log);
+		segment = kc_log_oldest_locked(&cache->log, queue);
+		if (segment && segment->opened >= end)
+			segment = NULL;
+	} while (segment && !kc_log_hold_locked(segment));
+	mutex_unlock(&cache->arena.mutex);
+	return segment;
+}
+
+/* Gives all memory back in which nothing lives. */
+static void give_back_free(struct kc_cache *cache)
+{
+	mutex_lock(&cache->arena.mutex);
+	kc_log_collect_locked(&cache->log);
+	while (kc_log_drop_pool_locked(&cache->log, 0))
+		;
+	mutex_unlock(&cache->arena.mutex);
+	kc_log_reap(&cache->log);
+}
+
 /**
  * kc_cache_flush() - remove every entry
  * @cache: which
@@ -124,55 +160,53 @@ u64 kc_cache_value_max(struct kc_cache *cache)
  */
 int kc_cache_flush(struct kc_cache *cache)
 {
-	struct mutex *mutex = &cache->arena.mutex;
+	struct kc_evict *evict = &cache->evict;
 	struct kc_segment *segment;
 	int err = 0;
 	u64 end;
 
-	if (mutex_lock_killable(mutex))
+	if (mutex_lock_killable(&evict->mutex))
 		return -EINTR;
+	mutex_lock(&cache->arena.mutex);
 	kc_log_seal_lanes_locked(&cache->log);
 	end = cache->log.opened;
-	cache->evict.nr_flushes++;
-	while ((segment = kc_log_oldest_locked(&cache->log)) && segment->opened < end) {
-		kc_evict_retire_locked(&cache->evict, segment, KC_STAT_flushed);
-		kc_evict_pool_dead_locked(&cache->evict);
-		mutex_unlock(mutex);
+	mutex_unlock(&cache->arena.mutex);
+	evict->nr_flushes++;
+	while ((segment = hold_before(cache, KC_SMALL, end) ?:
+			  hold_before(cache, KC_MAIN, end))) {
+		kc_evict_drop_locked(evict, segment, KC_STAT_flushed);
+		kc_log_release(&cache->log, segment);
+		mutex_unlock(&evict->mutex);
 		cond_resched();
-		mutex_lock(mutex);
+		mutex_lock(&evict->mutex);
 		if (fatal_signal_pending(current)) {
 			err = -EINTR;
 			break;
 		}
 	}
-	cache->evict.nr_flushes--;
-	while (kc_log_drop_pool_locked(&cache->log))
-		;
-	kc_log_reap_locked(&cache->log);
-	kc_space_shrink_table_locked(cache);
-	mutex_unlock(mutex);
+	evict->nr_flushes--;
+	evict->is_needed = false;
+	kc_ghost_drop(&evict->ghost);
+	give_back_free(cache);
+	kc_space_shrink_table(cache);
+	mutex_unlock(&evict->mutex);
 	if (!err)
 		kc_stats_inc(cache->stats, flushes);
 	return err;
 }
 
 /* Evicts until the limit holds, with one grace period for many segments. */
-static void shrink_to_limit_locked(struct kc_cache *cache)
+static void shrink_to_limit(struct kc_cache *cache)
 {
 	struct kc_arena *arena = &cache->arena;
-	int i;
+	u64 used, i;
 
-	while (atomic64_read(&arena->used_bytes) > arena->max_bytes) {
-		u64 excess = atomic64_read(&arena->used_bytes) - arena->max_bytes;
-
-		for (i = 0; i <= excess >> arena->chunk_shift; i++)
-			if (!kc_log_drop_pool_locked(&cache->log) &&
-			    kc_evict_one_locked(&cache->evict))
+	while ((used = atomic64_read(&arena->used_bytes)) > arena->max_bytes) {
+		for (i = 0; i <= (used - arena->max_bytes) >> arena->chunk_shift; i++)
+			if (kc_evict_one_locked(&cache->evict))
 				break;
-		while (kc_log_drop_pool_locked(&cache->log))
-			;
-		kc_log_reap_locked(&cache->log);
-		kc_space_shrink_table_locked(cache);
+		give_back_free(cache);
+		kc_space_shrink_table(cache);
 		if (!i)
 			break;
 	}
@@ -196,24 +230,56 @@ int kc_cache_resize(struct kc_cache *cache, u64 max_bytes)
 	int err = check_limit(max_bytes);
 	u64 before;
 
-	if (err || max_bytes < 16ULL << arena->chunk_shift)
+	if (err || max_bytes < 16ULL << arena->chunk_shift || max_bytes > arena->most_bytes)
 		return -EINVAL;
-	if (mutex_lock_killable(&arena->mutex))
+	if (mutex_lock_killable(&cache->evict.mutex))
 		return -EINTR;
+	mutex_lock(&arena->mutex);
 	before = arena->max_bytes;
 	WRITE_ONCE(arena->max_bytes, max_bytes);
 	err = kc_log_resize_locked(&cache->log);
 	if (err)
 		WRITE_ONCE(arena->max_bytes, before);
-	else
-		shrink_to_limit_locked(cache);
 	mutex_unlock(&arena->mutex);
+	if (!err)
+		shrink_to_limit(cache);
+	mutex_unlock(&cache->evict.mutex);
 	return err;
+}
+
+/**
+ * kc_cache_set_min() - how much memory reclaim leaves to the cache
+ * @cache: which
+ * @min_bytes: at most the limit
+ *
+ * Return: 0 or -EINVAL.
+ */
+int kc_cache_set_min(struct kc_cache *cache, u64 min_bytes)
+{
+	if (min_bytes > READ_ONCE(cache->arena.max_bytes))
+		return -EINVAL;
+	WRITE_ONCE(cache->min_bytes, min_bytes);
+	return 0;
+}
+
+/**
+ * kc_cache_set_promote_after() - how many uses prove an entry
+ * @cache: which
+ * @uses: in the small queue, 1..KCACHE_FREQUENCY_MAX
+ *
+ * Return: 0 or -EINVAL.
+ */
+int kc_cache_set_promote_after(struct kc_cache *cache, u32 uses)
+{
+	if (!uses || uses > KCACHE_FREQUENCY_MAX)
+		return -EINVAL;
+	WRITE_ONCE(cache->evict.promote_after, uses);
+	return 0;
 }
 
 /* -------- looking at all of it -------- */
 
-static int copy_found_rcu(struct kc_cache *cache, const struct kc_found *found,
+static int copy_found_rcu(struct kc_cache *cache, const struct kcache_found *found,
 			  struct kc_copy *copy)
 {
 	size_t size;
@@ -227,7 +293,7 @@ static int copy_found_rcu(struct kc_cache *cache, const struct kc_found *found,
 	copy->value_len = meta.value_len;
 	copy->client_flags = meta.client_flags;
 	copy->version = meta.version;
-	if (!kc_found_is_valid(found))
+	if (!kcache_found_is_valid(found))
 		return -EAGAIN;
 	if (kc_expiry_is_over(meta.expiry_ms))
 		return -ENOENT;
@@ -239,7 +305,7 @@ static int copy_found_rcu(struct kc_cache *cache, const struct kc_found *found,
 	iov_iter_kvec(&to, ITER_DEST, &vec, 1, size);
 	err = kc_arena_to_iter_nofault(&cache->arena, found->offset +
 				       kcache_entry_key_offset(meta.key_len), &to, size);
-	return err || !kc_found_is_valid(found) ? -EAGAIN : 0;
+	return err || !kcache_found_is_valid(found) ? -EAGAIN : 0;
 }
 
 static int grow_copy(struct kc_copy *copy)
@@ -267,7 +333,7 @@ static int grow_copy(struct kc_copy *copy)
  */
 int kc_cache_next(struct kc_cache *cache, u64 *position, struct kc_copy *copy)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	u64 next;
 	int err;
 
@@ -318,6 +384,8 @@ void kc_cache_account(struct kc_cache *cache, struct kc_cache_account *account)
 		.bytes_live = bytes.used - bytes.dead,
 		.bytes_dead = bytes.dead,
 		.bytes_free = bytes.pooled,
+		.bytes_small = bytes.queue[KC_SMALL],
+		.bytes_main = bytes.queue[KC_MAIN],
 		.segments = bytes.segments,
 	};
 	mutex_unlock(&cache->arena.mutex);

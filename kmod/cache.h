@@ -7,7 +7,7 @@
  *
  * Lock order, outermost first:
  *
- *   arena->mutex > table->stripe[i].lock > table->overflow_lock
+ *   evict->mutex > log->reap_mutex > arena->mutex > table->stripe[i].lock > table->overflow_lock
  */
 #ifndef KC_CACHE_H
 #define KC_CACHE_H
@@ -20,6 +20,7 @@
 #include "arena.h"
 #include "evict.h"
 #include "expire.h"
+#include "hints.h"
 #include "log.h"
 #include "stats.h"
 #include "table.h"
@@ -35,6 +36,10 @@ struct kc_cache {
 	struct kc_log log;
 	struct kc_evict evict;
 	struct kc_expire expire;
+	struct kc_hint_pages hints;
+	struct work_struct work;	/* keeps memory ready, see space.h */
+	struct shrinker *shrinker;	/* constant after init */
+	u64 min_bytes;			/* that reclaim leaves; READ_ONCE */
 	struct kc_stats __percpu *stats;
 	u64 __percpu *version;		/* the last one given out by each CPU */
 };
@@ -44,6 +49,8 @@ void kc_cache_exit(struct kc_cache *cache);
 
 int kc_cache_flush(struct kc_cache *cache);
 int kc_cache_resize(struct kc_cache *cache, u64 max_bytes);
+int kc_cache_set_min(struct kc_cache *cache, u64 min_bytes);
+int kc_cache_set_promote_after(struct kc_cache *cache, u32 uses);
 
 u64 kc_cache_value_max(struct kc_cache *cache);
 
@@ -84,6 +91,8 @@ int kc_cache_next(struct kc_cache *cache, u64 *position, struct kc_copy *copy);
  * @bytes_live: of entries, with their headers
  * @bytes_dead: of dead entries and fillers
  * @bytes_free: of allocated memory that waits for the next segment
+ * @bytes_small: of memory of segments in the small queue
+ * @bytes_main: of memory of segments in the main queue
  * @segments: in use
  */
 struct kc_cache_account {
@@ -94,6 +103,8 @@ struct kc_cache_account {
 	u64 bytes_live;
 	u64 bytes_dead;
 	u64 bytes_free;
+	u64 bytes_small;
+	u64 bytes_main;
 	u64 segments;
 };
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/anon_inodes.h>
 #include <linux/err.h>
+#include <linux/file.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -19,8 +22,10 @@ static int kc_open(struct inode *inode, struct file *file)
 	if (!kc_file)
 		return -ENOMEM;
 	kc_file->cache = &device->cache;
+	kc_file->map = &device->map;
 	kc_text_init(&kc_file->text);
 	file->private_data = kc_file;
+	file->f_mapping = device->map.inode->i_mapping;
 	return stream_open(inode, file);
 }
 
@@ -28,6 +33,7 @@ static int kc_release(struct inode *inode, struct file *file)
 {
 	struct kc_file *kc_file = file->private_data;
 
+	kc_hints_close(&kc_file->cache->hints, &kc_file->hints);
 	kc_text_exit(&kc_file->text);
 	kfree(kc_file);
 	return 0;
@@ -57,6 +63,13 @@ static int kc_flush(struct file *file, fl_owner_t id)
 	return kc_text_is_incomplete(&kc_file->text) ? -EINVAL : 0;
 }
 
+static int kc_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct kc_file *kc_file = file->private_data;
+
+	return kc_map_mmap(kc_file->map, vma);
+}
+
 static const struct file_operations kc_fops = {
 	.owner = THIS_MODULE,
 	.open = kc_open,
@@ -66,12 +79,65 @@ static const struct file_operations kc_fops = {
 	.write_iter = kc_write_iter,
 	.unlocked_ioctl = kc_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = kc_mmap,
 };
+
+/* -------- the page of hints that an open file shares with its readers -------- */
+
+static int kc_hints_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct kc_file *kc_file = ((struct file *)file->private_data)->private_data;
+
+	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE)
+		return -EINVAL;
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_flags & VM_EXEC)
+		return -EACCES;
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_clear(vma, VM_MAYEXEC);
+	return vm_insert_page(vma, vma->vm_start, virt_to_page(kc_file->hints.shared));
+}
+
+static int kc_hints_release(struct inode *inode, struct file *file)
+{
+	fput(file->private_data);
+	return 0;
+}
+
+static const struct file_operations kc_hints_fops = {
+	.owner = THIS_MODULE,
+	.mmap = kc_hints_mmap,
+	.release = kc_hints_release,
+};
+
+/**
+ * kc_hints_fd() - a descriptor that maps an open file's page of hints
+ * @file: open device
+ *
+ * The page has to be writable for who may only read the cache, and a descriptor
+ * that was opened for reading can have no such mapping: hence another one. It
+ * keeps @file open.
+ *
+ * Return: the descriptor or an error.
+ */
+int kc_hints_fd(struct file *file)
+{
+	struct kc_file *kc_file = file->private_data;
+	int fd, err = kc_hints_open(&kc_file->cache->hints, &kc_file->hints);
+
+	if (err)
+		return err;
+	fd = anon_inode_getfd("[kcache-hints]", &kc_hints_fops, get_file(file),
+			      O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		fput(file);
+	return fd;
+}
 
 static void kc_device_release(struct device *dev)
 {
 	struct kc_device *device = container_of(dev, struct kc_device, dev);
 
+	kc_map_exit(&device->map);
 	kc_cache_exit(&device->cache);
 	kfree(device);
 }
@@ -93,6 +159,12 @@ struct kc_device *kc_device_create(const char *name, u64 max_bytes)
 		return ERR_PTR(-ENOMEM);
 	err = kc_cache_init(&device->cache, name, max_bytes);
 	if (err) {
+		kfree(device);
+		return ERR_PTR(err);
+	}
+	err = kc_map_init(&device->map, &device->cache.arena);
+	if (err) {
+		kc_cache_exit(&device->cache);
 		kfree(device);
 		return ERR_PTR(err);
 	}
@@ -126,20 +198,30 @@ void kc_device_destroy(struct kc_device *device)
 
 int kc_chardev_init(void)
 {
-	int err = alloc_chrdev_region(&kc_devt, 0, 1, "kcache");
+	int err = kc_mmap_init();
 
 	if (err)
 		return err;
+	err = alloc_chrdev_region(&kc_devt, 0, 1, "kcache");
+	if (err)
+		goto err_mmap;
 	kc_class = class_create("kcache");
 	if (IS_ERR(kc_class)) {
-		unregister_chrdev_region(kc_devt, 1);
-		return PTR_ERR(kc_class);
+		err = PTR_ERR(kc_class);
+		goto err_region;
 	}
 	return 0;
+
+err_region:
+	unregister_chrdev_region(kc_devt, 1);
+err_mmap:
+	kc_mmap_exit();
+	return err;
 }
 
 void kc_chardev_exit(void)
 {
 	class_destroy(kc_class);
 	unregister_chrdev_region(kc_devt, 1);
+	kc_mmap_exit();
 }

@@ -12,6 +12,8 @@
 #include <linux/device.h>
 #include <linux/fs.h>
 
+#include "hints.h"
+#include "mmap.h"
 #include "ops.h"
 #include "text.h"
 
@@ -19,12 +21,15 @@ struct kc_device {
 	struct device dev;
 	struct cdev cdev;
 	struct kc_cache cache;
+	struct kc_map map;
 };
 
 /* One open file. */
 struct kc_file {
 	struct kc_cache *cache;
+	struct kc_map *map;
 	struct kc_text text;
+	struct kc_hint_page hints;
 };
 
 /* What the descriptor was opened for, as KC_READ and KC_WRITE. */
@@ -39,5 +44,7 @@ void kc_chardev_exit(void);
 
 struct kc_device *kc_device_create(const char *name, u64 max_bytes);
 void kc_device_destroy(struct kc_device *device);
+
+int kc_hints_fd(struct file *file);
 
 #endif /* KC_CHARDEV_H */

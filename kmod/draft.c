@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/minmax.h>
 #include <linux/slab.h>
 
 #include "cache.h"
@@ -6,6 +7,9 @@
 #include "entry.h"
 #include "space.h"
 #include "user.h"
+
+/* Longest value that is copied while readers have to wait for it, in bytes. */
+#define IN_PLACE_MAX	1024
 
 static int draft_reserve(struct kc_cache *cache, u32 size, u32 whole, struct kc_draft *draft)
 	__acquires(RCU)
@@ -54,7 +58,7 @@ int kc_draft_begin(struct kc_cache *cache, const void *key, u32 key_bytes, u32 c
 	err = draft_reserve(cache, kcache_entry_size(key_len, value_len), whole, draft);
 	if (err)
 		return err;
-	entry = kc_arena_ptr(&cache->arena, KC_SEGMENTS, draft->room.offset, whole);
+	entry = kc_arena_ptr(&cache->arena, KCACHE_SEGMENTS, draft->room.offset, whole);
 	draft->entry = entry;
 	draft->value_at = draft->room.offset + whole;
 	WRITE_ONCE(entry->value_len, value_len);
@@ -109,9 +113,7 @@ static int draft_bounce(struct kc_cache *cache, struct kc_draft *draft)
 int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err)
 	__releases(RCU)
 {
-	if (!err)
-		kc_log_commit(&cache->log, &draft->room);
-	else if (draft->room.segment)
+	if (err && draft->room.segment)
 		kc_log_abandon(&cache->log, &draft->room);
 	rcu_read_unlock();
 
@@ -122,8 +124,37 @@ int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err)
 	return err;
 }
 
+/*
+ * Copies the draft over the entry of its key, if that takes as much room and not
+ * long to copy: the log gets no dead bytes, and the entry keeps its place in the
+ * order of eviction. False if it is not so. Holds the stripe.
+ */
+static bool overwrite_rcu(struct kc_cache *cache, struct kc_draft *draft,
+			  struct kcache_found *old, u64 expiry_ms, u64 version)
+{
+	struct kcache_entry *to = old->entry, *from = draft->entry;
+
+	if (from->value_len > IN_PLACE_MAX || from->key_len != to->key_len ||
+	    kc_entry_size(from) != kc_entry_size(to))
+		return false;
+	kc_bucket_write_begin(old->home);
+	WRITE_ONCE(to->value_len, from->value_len);
+	kc_entry_set_expiry_ms(to, expiry_ms);
+	kc_entry_set_version(to, version);
+	if (from->key_len & KCACHE_ENTRY_FLAGS)
+		memcpy(to->data, from->data, sizeof(u32));
+	kc_arena_move(&cache->arena, old->offset + kcache_entry_value_offset(to->key_len),
+		      draft->value_at, from->value_len);
+	kc_bucket_write_end(old->home);
+	kc_log_note_expiry_rcu(&cache->log, old->offset, expiry_ms);
+	kc_table_use_rcu(old);
+	kc_log_abandon(&cache->log, &draft->room);
+	draft->room.segment = NULL;
+	return true;
+}
+
 /* The entry that @found leads to is dead from now on. Holds its stripe. */
-static void kill_old_rcu(struct kc_cache *cache, const struct kc_found *found)
+static void kill_old_rcu(struct kc_cache *cache, const struct kcache_found *found)
 {
 	kc_log_kill_rcu(&cache->log, found->offset, kc_entry_size(found->entry));
 }
@@ -137,26 +168,37 @@ static void kill_old_rcu(struct kc_cache *cache, const struct kc_found *found)
  * @expiry_ms: of the entry
  * @version: out, of the entry
  *
+ * Storing a value anew is a use of the entry. If it takes as much room as before,
+ * it goes where the old one was, and the draft is given up.
+ *
  * Context: Holds the stripe.
  * Return: 0, or -ENOSPC: the table needs an overflow bucket.
  */
 int kc_draft_link_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
-		      struct kc_found *old, u64 expiry_ms, u64 *version)
+		      struct kcache_found *old, u64 expiry_ms, u64 *version)
 {
 	u64 next = kc_cache_new_version(cache);
+	u32 frequency;
 	int err;
 
+	if (old && overwrite_rcu(cache, draft, old, expiry_ms, next)) {
+		*version = next;
+		return 0;
+	}
 	kc_entry_set_expiry_ms(draft->entry, expiry_ms);
 	kc_entry_set_version(draft->entry, next);
 	kc_log_note_expiry_rcu(&cache->log, draft->room.offset, expiry_ms);
 	if (old) {
-		kc_table_replace_locked(&cache->table, hash, old, draft->room.offset);
+		frequency = min_t(u32, kc_found_frequency(old) + 1, KCACHE_FREQUENCY_MAX);
+		kc_table_replace_locked(&cache->table, hash, old, draft->room.offset, frequency);
 		kill_old_rcu(cache, old);
 	} else {
-		err = kc_table_insert_locked(&cache->table, hash, draft->room.offset);
+		frequency = kc_evict_first_frequency_rcu(&cache->evict, hash);
+		err = kc_table_insert_locked(&cache->table, hash, draft->room.offset, frequency);
 		if (err)
 			return err;
 	}
+	kc_log_commit(&cache->log, &draft->room);
 	*version = next;
 	return 0;
 }

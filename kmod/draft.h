@@ -19,7 +19,7 @@ struct kc_cache;
 
 /**
  * struct kc_draft - an entry that is being written
- * @room: where; its segment is NULL if there is none
+ * @room: where; its segment is NULL if there is none, or it was given up
  * @entry: its memory, up to the end of the key
  * @value_at: offset of its value in the segment region
  * @source: where the caller's bytes come from: its memory, or @bounce
@@ -55,7 +55,7 @@ int kc_draft_begin(struct kc_cache *cache, const void *key, u32 key_bytes, u32 c
 		   u32 value_len, struct kc_draft *draft);
 int kc_draft_fill_rcu(struct kc_cache *cache, struct kc_draft *draft, u32 offset);
 int kc_draft_link_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
-		      struct kc_found *old, u64 expiry_ms, u64 *version);
+		      struct kcache_found *old, u64 expiry_ms, u64 *version);
 int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err);
 
 #endif /* KC_DRAFT_H */

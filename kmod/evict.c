@@ -1,165 +1,517 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/minmax.h>
 #include <linux/sched.h>
 
 #include "evict.h"
 
+/* The small queue may hold one of so many parts of the memory. */
+#define SMALL_PART	10
+
+/* More uses than an entry can have: it goes in any case. */
+#define USES_NEVER	(KCACHE_FREQUENCY_MAX + 1)
+
+/* After so many segments of which all was kept, one goes whatever it holds. */
+#define FRUITLESS_MAX	16
+
+/* An entry that changes each time that it is looked at is not looked at more often. */
+#define MOVE_TRIES	3
+
 /**
- * kc_evict_retire_locked() - unlink all that lives in a segment
+ * kc_evict_init() - nothing to evict yet
+ * @evict: to set up
+ * @table: of the cache
+ * @log: of the cache
+ * @stats: of the cache
+ */
+void kc_evict_init(struct kc_evict *evict, struct kc_table *table, struct kc_log *log,
+		   struct kc_stats __percpu *stats)
+{
+	*evict = (struct kc_evict) {
+		.table = table,
+		.log = log,
+		.stats = stats,
+		.promote_after = 1,
+	};
+	mutex_init(&evict->mutex);
+	kc_ghost_init(&evict->ghost, log->arena, &evict->mutex);
+}
+
+/* Nobody uses the cache any more. */
+void kc_evict_exit(struct kc_evict *evict)
+{
+	mutex_lock(&evict->mutex);
+	kc_ghost_drop(&evict->ghost);
+	mutex_unlock(&evict->mutex);
+	mutex_destroy(&evict->mutex);
+}
+
+/* -------- one entry -------- */
+
+/**
+ * struct passage - an entry of a segment that is walked
+ * @segment: held
+ * @entry: may be dead
+ * @offset: of it
+ * @hash: of its key
+ */
+struct passage {
+	struct kc_segment *segment;
+	struct kcache_entry *entry;
+	u64 offset;
+	u64 hash;
+};
+
+/* A walk looks so many entries ahead, so that their buckets come into the cache together. */
+#define WALK_AHEAD	8
+
+/**
+ * struct walk - a walk through a segment
+ * @segment: held, readable
+ * @position: of what comes behind those below
+ * @at: the next of them
+ * @nr: number of them
+ * @ahead: what comes next
+ */
+struct walk {
+	struct kc_segment *segment;
+	u32 position;
+	u32 at;
+	u32 nr;
+	struct passage ahead[WALK_AHEAD];
+};
+
+static void walk_begin(struct walk *walk, struct kc_segment *segment)
+{
+	walk->segment = segment;
+	walk->position = 0;
+	walk->at = 0;
+	walk->nr = 0;
+}
+
+static void look_ahead(struct kc_evict *evict, struct walk *walk)
+{
+	walk->at = 0;
+	rcu_read_lock();
+	for (walk->nr = 0; walk->nr < WALK_AHEAD; walk->nr++) {
+		struct passage *passage = &walk->ahead[walk->nr];
+
+		passage->segment = walk->segment;
+		passage->entry = kc_log_walk_rcu(evict->log, walk->segment, &walk->position,
+						 &passage->offset);
+		if (!passage->entry)
+			break;
+		passage->hash = kc_table_hash_entry(evict->table, passage->entry);
+		kc_table_prefetch_rcu(evict->table, passage->hash);
+	}
+	rcu_read_unlock();
+}
+
+/* The next entry, NULL at the end. */
+static const struct passage *walk_next(struct kc_evict *evict, struct walk *walk)
+{
+	if (walk->at == walk->nr)
+		look_ahead(evict, walk);
+	return walk->at < walk->nr ? &walk->ahead[walk->at++] : NULL;
+}
+
+/*
+ * Unlinks an entry, and counts it as @why unless its time was up. One that has
+ * @keep uses stays: then false.
+ */
+static bool drop_entry(struct kc_evict *evict, const struct passage *passage, u32 keep,
+		       enum kc_counter why)
+{
+	bool is_kept = false, is_expired;
+	struct kcache_found found;
+
+	rcu_read_lock();
+	kc_table_lock(evict->table, passage->hash);
+	if (kc_table_find_offset_locked(evict->table, passage->hash, passage->offset, &found)) {
+		is_expired = kc_entry_is_expired(passage->entry);
+		is_kept = !is_expired && kc_found_frequency(&found) >= keep;
+		if (!is_kept) {
+			this_cpu_inc(evict->stats->count[is_expired ? KC_STAT_expirations : why]);
+			kc_evict_unlink_rcu(evict, passage->hash, &found);
+			if (!is_expired && why == KC_STAT_evictions &&
+			    passage->segment->queue == KC_SMALL)
+				kc_ghost_add_rcu(&evict->ghost, passage->hash);
+		}
+	}
+	kc_table_unlock(evict->table, passage->hash);
+	rcu_read_unlock();
+	return !is_kept;
+}
+
+enum move_result {
+	MOVED,		/* or it was dead */
+	CHANGED,	/* meanwhile, or something near it in the table */
+	NO_ROOM,
+};
+
+static u32 less_use(const struct kcache_found *found, u32 cost)
+{
+	u32 frequency = kc_found_frequency(found);
+
+	return frequency > cost ? frequency - cost : 0;
+}
+
+/* Copies an entry to the lane of queue @to, all but @cost of its uses. */
+static enum move_result copy_entry(struct kc_evict *evict, const struct passage *passage,
+				   enum kc_queue to, u32 cost)
+{
+	u32 whole = kcache_entry_value_offset(passage->entry->key_len), size;
+	struct kc_table *table = evict->table;
+	struct kc_log *log = evict->log;
+	struct kcache_found found;
+	struct kc_room room;
+	bool is_there;
+
+	rcu_read_lock();
+	kc_table_lock(table, passage->hash);
+	is_there = kc_table_find_offset_locked(table, passage->hash, passage->offset, &found);
+	size = kc_entry_size(passage->entry);
+	kc_table_unlock(table, passage->hash);
+	if (!is_there) {
+		rcu_read_unlock();
+		return MOVED;
+	}
+	if (!(to == KC_MAIN ? kc_log_reserve_main_rcu(log, size, whole, &room) :
+			      kc_log_reserve_rcu(log, size, whole, &room))) {
+		rcu_read_unlock();
+		return NO_ROOM;
+	}
+	kc_arena_move(log->arena, room.offset, passage->offset, size);
+	kc_table_lock(table, passage->hash);
+	is_there = kcache_found_is_valid(&found);
+	if (is_there) {
+		kc_log_note_expiry_rcu(log, room.offset, kc_entry_expiry_ms(passage->entry));
+		kc_table_replace_locked(table, passage->hash, &found, room.offset,
+					less_use(&found, cost));
+		kc_log_kill_rcu(log, passage->offset, size);
+		kc_log_commit(log, &room);
+	}
+	kc_table_unlock(table, passage->hash);
+	if (!is_there)
+		kc_log_abandon(log, &room);
+	rcu_read_unlock();
+	if (!is_there)
+		return CHANGED;
+	kc_stats_inc(evict->stats, moves);
+	kc_stats_add(evict->stats, moved_bytes, size);
+	return MOVED;
+}
+
+/* As copy_entry(), and finds room if there is any. */
+static enum move_result move_entry(struct kc_evict *evict, const struct passage *passage,
+				   enum kc_queue to, u32 cost)
+{
+	struct mutex *mutex = &evict->log->arena->mutex;
+	enum move_result result;
+	u32 size, whole;
+	int err;
+
+	while ((result = copy_entry(evict, passage, to, cost)) == NO_ROOM) {
+		size = kc_entry_size(passage->entry);
+		whole = kcache_entry_value_offset(passage->entry->key_len);
+		mutex_lock(mutex);
+		err = to == KC_MAIN ? kc_log_refill_main_locked(evict->log, size, whole) :
+				      kc_log_refill_locked(evict->log, size, whole);
+		mutex_unlock(mutex);
+		if (err)
+			break;
+	}
+	return result;
+}
+
+/* An entry with @keep uses moves to main, any other goes. True if it has moved. */
+static bool drop_or_keep(struct kc_evict *evict, const struct passage *passage, u32 keep, u32 cost)
+{
+	enum move_result result = CHANGED;
+	int tries;
+
+	for (tries = 0; tries < MOVE_TRIES && result == CHANGED; tries++) {
+		if (drop_entry(evict, passage, keep, KC_STAT_evictions))
+			return false;
+		result = move_entry(evict, passage, KC_MAIN, cost);
+	}
+	if (result == MOVED)
+		return true;
+	drop_entry(evict, passage, USES_NEVER, KC_STAT_evictions);
+	return false;
+}
+
+/* -------- one segment -------- */
+
+/**
+ * kc_evict_drop_locked() - unlink all that lives in a segment
  * @evict: of the cache
- * @segment: sealed
+ * @segment: sealed, held
  * @why: what to count an entry as whose time was not up
  *
- * The segment is wholly dead then, and so in the queue of
- * kc_evict_pool_dead_locked().
- *
- * Context: Process context, holds arena->mutex.
+ * Context: Process context, holds evict->mutex.
  */
-void kc_evict_retire_locked(struct kc_evict *evict, struct kc_segment *segment,
-			    enum kc_counter why)
+void kc_evict_drop_locked(struct kc_evict *evict, struct kc_segment *segment,
+			  enum kc_counter why)
 {
-	struct kcache_entry *entry;
-	struct kc_found found;
-	u32 position = 0;
-	u64 offset;
+	const struct passage *passage;
+	struct walk walk;
+
+	lockdep_assert_held(&evict->mutex);
+	kc_log_wait_readable(segment);
+	walk_begin(&walk, segment);
+	while ((passage = walk_next(evict, &walk))) {
+		drop_entry(evict, passage, USES_NEVER, why);
+		cond_resched();
+	}
+}
+
+/* Keeps a run where it is and makes it the newest of main. False if it is to go. */
+static bool keep_run(struct kc_evict *evict, struct kc_segment *segment, u32 keep, u32 cost)
+{
+	const struct passage *passage;
+	struct kcache_found found;
+	bool is_kept = false;
+	struct walk walk;
+
+	walk_begin(&walk, segment);
+	passage = walk_next(evict, &walk);
+	if (!passage)
+		return false;
+	rcu_read_lock();
+	kc_table_lock(evict->table, passage->hash);
+	if (kc_table_find_offset_locked(evict->table, passage->hash, passage->offset, &found)) {
+		is_kept = !kc_entry_is_expired(passage->entry) &&
+			  kc_found_frequency(&found) >= keep;
+		if (is_kept)
+			kc_table_set_frequency_locked(evict->table, passage->hash, &found,
+						      less_use(&found, cost));
+	}
+	kc_table_unlock(evict->table, passage->hash);
+	rcu_read_unlock();
+	return is_kept;
+}
+
+/* Moves the entries that have earned it to the newest end of main; the others go. */
+static void retire(struct kc_evict *evict, struct kc_segment *segment)
+{
+	bool is_small = segment->queue == KC_SMALL;
+	u32 keep = is_small ? READ_ONCE(evict->promote_after) : 1;
+	u32 cost = is_small ? KCACHE_FREQUENCY_MAX : 1;
+	const struct passage *passage;
+	struct walk walk;
 
 	kc_log_wait_readable(segment);
-	while ((entry = kc_log_walk(evict->log, segment, &position, &offset))) {
-		u64 hash = kc_table_hash_entry(evict->table, entry);
-
-		rcu_read_lock();
-		kc_table_lock(evict->table, hash);
-		if (kc_table_find_offset_locked(evict->table, hash, offset, &found)) {
-			this_cpu_inc(evict->stats->count[kc_entry_is_expired(entry) ?
-							 KC_STAT_expirations : why]);
-			kc_evict_unlink_rcu(evict, hash, &found);
-		}
-		kc_table_unlock(evict->table, hash);
-		rcu_read_unlock();
+	if (kc_segment_is_run(segment) && keep_run(evict, segment, keep, cost)) {
+		mutex_lock(&evict->log->arena->mutex);
+		kc_log_requeue_locked(evict->log, segment);
+		mutex_unlock(&evict->log->arena->mutex);
+		if (is_small)
+			kc_stats_inc(evict->stats, promotions);
+		return;
+	}
+	walk_begin(&walk, segment);
+	while ((passage = walk_next(evict, &walk))) {
+		if (drop_or_keep(evict, passage, keep, cost) && is_small)
+			kc_stats_inc(evict->stats, promotions);
 		cond_resched();
 	}
 }
 
 /**
- * kc_evict_pool_dead_locked() - collect the segments in which nothing lives
+ * kc_evict_compact_locked() - move what lives in a segment to the newest of its queue
  * @evict: of the cache
+ * @segment: sealed, held, not a run
  *
- * Context: Process context, holds arena->mutex.
- * Return: how many there were. Their memory is in the pool of the log, or, if
- * they were runs, waits to be reaped.
+ * Does nothing while a flush is under way: an entry that was there when the flush
+ * began must not get ahead of it.
+ *
+ * Context: Process context, holds evict->mutex.
+ * Return: false if there was no room to go on. What was not moved stays.
  */
-u32 kc_evict_pool_dead_locked(struct kc_evict *evict)
+bool kc_evict_compact_locked(struct kc_evict *evict, struct kc_segment *segment)
+{
+	const struct passage *passage;
+	struct walk walk;
+
+	lockdep_assert_held(&evict->mutex);
+	if (evict->nr_flushes)
+		return false;
+	kc_log_wait_readable(segment);
+	walk_begin(&walk, segment);
+	while ((passage = walk_next(evict, &walk))) {
+		if (move_entry(evict, passage, segment->queue, 0) == NO_ROOM)
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+/* -------- which segment -------- */
+
+static struct kc_segment *coldest_locked(struct kc_log *log)
+{
+	u64 small = log->nr_chunks[KC_SMALL], all = small + log->nr_chunks[KC_MAIN];
+	enum kc_queue queue = small * SMALL_PART > all ? KC_SMALL : KC_MAIN;
+
+	return kc_log_oldest_locked(log, queue) ?: kc_log_oldest_locked(log, !queue);
+}
+
+/* The segment to be retired next, held. NULL: there is none. */
+static struct kc_segment *hold_coldest_locked(struct kc_log *log)
 {
 	struct kc_segment *segment;
-	u32 nr = 0;
 
-	while ((segment = kc_log_next_dead_locked(evict->log))) {
-		kc_log_wait_readable(segment);
-		kc_log_pool_locked(evict->log, segment);
-		nr++;
+	for (;;) {
+		kc_log_collect_locked(log);
+		segment = coldest_locked(log);
+		if (!segment) {
+			kc_log_seal_lanes_locked(log);
+			kc_log_collect_locked(log);
+			segment = coldest_locked(log);
+		}
+		if (!segment || kc_log_hold_locked(segment))
+			return segment;
 	}
-	return nr;
+}
+
+/* Moves what lives in a mostly dead segment, if one comes in sight and there is room. */
+static bool compact_some(struct kc_evict *evict)
+{
+	struct kc_log *log = evict->log;
+	struct kc_segment *segment;
+	bool is_whole;
+
+	mutex_lock(&log->arena->mutex);
+	segment = kc_log_sparse_locked(log);
+	if (segment && !kc_log_hold_locked(segment))
+		segment = NULL;
+	mutex_unlock(&log->arena->mutex);
+	if (!segment)
+		return false;
+	is_whole = kc_evict_compact_locked(evict, segment);
+	kc_log_release(log, segment);
+	return is_whole;
+}
+
+/* Has there been one more free segment since there were @before? */
+static bool has_gained(struct kc_log *log, u64 before)
+{
+	u64 now;
+
+	mutex_lock(&log->arena->mutex);
+	kc_log_collect_locked(log);
+	now = kc_log_nr_free_locked(log);
+	mutex_unlock(&log->arena->mutex);
+	return now > before;
+}
+
+/**
+ * kc_evict_step_locked() - compact one segment, or retire the coldest
+ * @evict: of the cache
+ * @may_keep: whether entries may outlive it; not while a flush is under way
+ *
+ * Context: Process context, holds evict->mutex.
+ * Return: 0, or -ENOSPC if the log is empty.
+ */
+int kc_evict_step_locked(struct kc_evict *evict, bool may_keep)
+{
+	struct kc_log *log = evict->log;
+	struct kc_segment *segment;
+
+	lockdep_assert_held(&evict->mutex);
+	may_keep &= !evict->nr_flushes;
+	if (may_keep && compact_some(evict))
+		return 0;
+	evict->is_needed = true;
+	mutex_lock(&log->arena->mutex);
+	segment = hold_coldest_locked(log);
+	mutex_unlock(&log->arena->mutex);
+	if (!segment)
+		return -ENOSPC;
+	if (may_keep)
+		retire(evict, segment);
+	else
+		kc_evict_drop_locked(evict, segment, KC_STAT_evictions);
+	kc_log_release(log, segment);
+	return 0;
 }
 
 /**
  * kc_evict_one_locked() - make room by at least one segment
  * @evict: of the cache
  *
- * Context: Process context, holds arena->mutex.
+ * Context: Process context, holds evict->mutex. Waits for a grace period if a
+ * run has gone.
  * Return: 0, or -ENOSPC if the log is empty.
  */
 int kc_evict_one_locked(struct kc_evict *evict)
 {
-	struct kc_segment *segment;
+	struct kc_log *log = evict->log;
+	u64 before;
+	int i;
 
-	if (kc_evict_pool_dead_locked(evict))
-		return 0;
-	segment = kc_log_oldest_locked(evict->log);
-	if (!segment) {
-		kc_log_seal_lanes_locked(evict->log);
-		segment = kc_log_oldest_locked(evict->log);
+	lockdep_assert_held(&evict->mutex);
+	mutex_lock(&log->arena->mutex);
+	before = kc_log_nr_free_locked(log);
+	mutex_unlock(&log->arena->mutex);
+	for (i = 0; i < 2 * FRUITLESS_MAX; i++) {
+		if (has_gained(log, before) || (kc_log_reap(log) && has_gained(log, before)))
+			return 0;
+		if (kc_evict_step_locked(evict, i < FRUITLESS_MAX))
+			return has_gained(log, before) ? 0 : -ENOSPC;
 	}
-	if (!segment)
-		return -ENOSPC;
-	kc_evict_retire_locked(evict, segment, KC_STAT_evictions);
-	return kc_evict_pool_dead_locked(evict) ? 0 : -ENOSPC;
+	return 0;	/* others were faster to take what there was */
 }
 
-/*
- * Copies an entry to the newest segment, metadata and all. False if there is no
- * room there. An entry that changes meanwhile is left where it is.
- */
-static bool move_entry(struct kc_evict *evict, struct kcache_entry *entry, u64 offset)
+/* As retire(), but takes no more memory for what stays than the main lane has. */
+static void retire_in_reclaim(struct kc_evict *evict, struct kc_segment *segment)
 {
-	struct kc_table *table = evict->table;
-	struct kc_log *log = evict->log;
-	u64 hash = kc_table_hash_entry(table, entry);
-	struct kc_found found;
-	struct kc_room room;
-	bool is_moved = false;
-	u32 size;
+	bool is_small = segment->queue == KC_SMALL;
+	u32 keep = is_small ? READ_ONCE(evict->promote_after) : 1;
+	u32 cost = is_small ? KCACHE_FREQUENCY_MAX : 1;
+	const struct passage *passage;
+	struct walk walk;
 
-	rcu_read_lock();
-	kc_table_lock(table, hash);
-	if (!kc_table_find_offset_locked(table, hash, offset, &found)) {
-		kc_table_unlock(table, hash);
-		rcu_read_unlock();
-		return true;
+	if (kc_segment_is_run(segment) || evict->nr_flushes)
+		keep = USES_NEVER;
+	walk_begin(&walk, segment);
+	while ((passage = walk_next(evict, &walk))) {
+		if (drop_entry(evict, passage, keep, KC_STAT_evictions))
+			continue;
+		if (copy_entry(evict, passage, KC_MAIN, cost) != MOVED)
+			drop_entry(evict, passage, USES_NEVER, KC_STAT_evictions);
+		else if (is_small)
+			kc_stats_inc(evict->stats, promotions);
 	}
-	size = kc_entry_size(entry);
-	kc_table_unlock(table, hash);
-
-	if (!kc_log_reserve_rcu(log, size, kcache_entry_value_offset(entry->key_len), &room)) {
-		rcu_read_unlock();
-		return false;
-	}
-	kc_arena_move(log->arena, room.offset, offset, size);
-	kc_table_lock(table, hash);
-	if (kc_found_is_valid(&found)) {
-		kc_log_note_expiry_rcu(log, room.offset, kc_entry_expiry_ms(entry));
-		kc_table_replace_locked(table, hash, &found, room.offset);
-		kc_log_kill_rcu(log, offset, size);
-		kc_stats_inc(evict->stats, moves);
-		is_moved = true;
-	}
-	kc_table_unlock(table, hash);
-	if (is_moved)
-		kc_log_commit(log, &room);
-	else
-		kc_log_abandon(log, &room);
-	rcu_read_unlock();
-	return true;
 }
 
 /**
- * kc_evict_compact_locked() - move what lives in a segment to the newest one
+ * kc_evict_shrink_locked() - drop one segment, a free one or else the coldest
  * @evict: of the cache
- * @segment: sealed, not a run
  *
- * Does nothing while a flush is under way: an entry that was there when the flush
- * began must not get ahead of it.
- *
- * Context: Process context, holds arena->mutex.
- * Return: false if there was no room to go on. What was not moved stays.
+ * Context: Reclaim; holds evict->mutex and arena->mutex. Does not allocate, and
+ * does not wait.
+ * Return: bytes that kc_log_reap() will give back for it, 0 if there is nothing
+ * to drop now.
  */
-bool kc_evict_compact_locked(struct kc_evict *evict, struct kc_segment *segment)
+u64 kc_evict_shrink_locked(struct kc_evict *evict)
 {
-	u32 position = 0, before = 0;
-	struct kcache_entry *entry;
-	u64 offset;
+	struct kc_log *log = evict->log;
+	u32 before = log->nr_zombies;
+	struct kc_segment *segment;
 
-	if (evict->nr_flushes)
-		return false;
-	kc_log_wait_readable(segment);
-	while ((entry = kc_log_walk(evict->log, segment, &position, &offset))) {
-		if (move_entry(evict, entry, offset)) {
-			before = position;
-			cond_resched();
-			continue;
-		}
-		position = before;
-		if (kc_log_refill_locked(evict->log, kc_entry_size(entry),
-					 kcache_entry_value_offset(entry->key_len)))
-			return false;
+	lockdep_assert_held(&evict->mutex);
+	kc_log_collect_locked(log);
+	if (log->nr_zombies == before && !kc_log_drop_pool_locked(log, 0)) {
+		segment = hold_coldest_locked(log);
+		if (!segment)
+			return 0;
+		if (kc_log_is_readable(segment))
+			retire_in_reclaim(evict, segment);
+		kc_log_release(log, segment);
+		evict->is_needed = true;
+		kc_log_collect_locked(log);
+		kc_log_drop_pool_locked(log, 0);
 	}
-	return true;
+	return (u64)(log->nr_zombies - before) << log->arena->chunk_shift;
 }

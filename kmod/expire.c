@@ -13,20 +13,21 @@
 static void scan_segment_locked(struct kc_evict *evict, struct kc_segment *segment)
 {
 	struct kcache_entry *entry;
-	struct kc_found found;
+	struct kcache_found found;
 	u32 position = 0;
 	u64 offset;
 
+	lockdep_assert_held(&evict->mutex);
 	kc_log_wait_readable(segment);
 	WRITE_ONCE(segment->next_expiry_ms, U64_MAX);
 	smp_mb();	/* pairs with the one in kc_log_note_expiry_rcu() */
-	while ((entry = kc_log_walk(evict->log, segment, &position, &offset))) {
+	rcu_read_lock();
+	while ((entry = kc_log_walk_rcu(evict->log, segment, &position, &offset))) {
 		u64 hash;
 
 		if (!kc_entry_expiry_ms(entry))
 			continue;
 		hash = kc_table_hash_entry(evict->table, entry);
-		rcu_read_lock();
 		kc_table_lock(evict->table, hash);
 		if (kc_table_find_offset_locked(evict->table, hash, offset, &found)) {
 			if (kc_entry_is_expired(entry)) {
@@ -40,34 +41,59 @@ static void scan_segment_locked(struct kc_evict *evict, struct kc_segment *segme
 		kc_table_unlock(evict->table, hash);
 		rcu_read_unlock();
 		cond_resched();
+		rcu_read_lock();
 	}
-}
-
-/* Is more than half of what was written to the segment dead? */
-static bool is_mostly_dead(const struct kc_segment *segment)
-{
-	return segment->nr_chunks == 1 && kc_segment_dead(segment) > segment->end / 2;
+	rcu_read_unlock();
 }
 
 /* Lists the segments in which something is due, and says whether something will be. */
 static bool collect_due_locked(struct kc_log *log, struct list_head *due)
 {
+	bool is_more = false, is_open = false;
 	struct kc_segment *segment;
 	u64 now = kc_now_ms();
-	bool is_more = false, is_open = false;
+	int queue;
 
-	list_for_each_entry(segment, &log->fifo, link) {
-		u64 next = READ_ONCE(segment->next_expiry_ms);
+	for (queue = 0; queue < KC_NR_QUEUES; queue++) {
+		list_for_each_entry(segment, &log->queue[queue], link) {
+			u64 next = READ_ONCE(segment->next_expiry_ms);
 
-		is_more |= next != U64_MAX;
-		if (next <= now) {
-			is_open |= !kc_segment_is_sealed(segment);
-			list_add_tail(&segment->due_link, due);
+			is_more |= next != U64_MAX;
+			if (next <= now) {
+				is_open |= !kc_segment_is_sealed(segment);
+				list_add_tail(&segment->due_link, due);
+			}
 		}
 	}
 	if (is_open)
 		kc_log_seal_lanes_locked(log);
 	return is_more;
+}
+
+/* Takes the next segment from the list and holds it. NULL: the list is empty. */
+static struct kc_segment *hold_due(struct kc_log *log, struct list_head *due)
+{
+	struct kc_segment *segment;
+
+	mutex_lock(&log->arena->mutex);
+	while ((segment = list_first_entry_or_null(due, struct kc_segment, due_link))) {
+		list_del_init(&segment->due_link);
+		if (kc_segment_is_sealed(segment) && kc_log_hold_locked(segment))
+			break;
+	}
+	mutex_unlock(&log->arena->mutex);
+	return segment;
+}
+
+/* Gives all memory back that is free. */
+static void give_back(struct kc_log *log)
+{
+	mutex_lock(&log->arena->mutex);
+	kc_log_collect_locked(log);
+	while (kc_log_drop_pool_locked(log, 0))
+		;
+	mutex_unlock(&log->arena->mutex);
+	kc_log_reap(log);
 }
 
 /**
@@ -78,39 +104,35 @@ static bool collect_due_locked(struct kc_log *log, struct list_head *due)
  * goes back to the system.
  *
  * Context: Process context, not concurrently with itself. Takes and releases
- * arena->mutex segment by segment.
+ * evict->mutex segment by segment.
  * Return: whether there are entries that will expire.
  */
 bool kc_expire_pass(struct kc_expire *expire)
 {
 	struct kc_evict *evict = expire->evict;
 	struct kc_log *log = evict->log;
-	struct mutex *mutex = &log->arena->mutex;
 	struct kc_segment *segment;
 	LIST_HEAD(due);
 	bool is_more, is_any;
 
-	mutex_lock(mutex);
+	mutex_lock(&evict->mutex);
+	mutex_lock(&log->arena->mutex);
 	is_more = collect_due_locked(log, &due);
+	mutex_unlock(&log->arena->mutex);
 	is_any = !list_empty(&due);
-	while ((segment = list_first_entry_or_null(&due, struct kc_segment, due_link))) {
-		list_del_init(&segment->due_link);
-		if (kc_segment_is_sealed(segment)) {
-			scan_segment_locked(evict, segment);
-			if (is_mostly_dead(segment))
-				kc_evict_compact_locked(evict, segment);
-		}
-		mutex_unlock(mutex);
+	while ((segment = hold_due(log, &due))) {
+		scan_segment_locked(evict, segment);
+		/* Nobody is waiting for the memory, so only where that costs little. */
+		if (kc_segment_is_sparse(segment) && kc_segment_dead(segment) > segment->end / 2)
+			kc_evict_compact_locked(evict, segment);
+		kc_log_release(log, segment);
+		mutex_unlock(&evict->mutex);
 		cond_resched();
-		mutex_lock(mutex);
+		mutex_lock(&evict->mutex);
 	}
-	if (is_any) {
-		kc_evict_pool_dead_locked(evict);
-		while (kc_log_drop_pool_locked(log))
-			;
-		kc_log_reap_locked(log);
-	}
-	mutex_unlock(mutex);
+	mutex_unlock(&evict->mutex);
+	if (is_any)
+		give_back(log);
 	return is_more;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/capability.h>
 #include <linux/minmax.h>
+#include <linux/sched/signal.h>
+#include <linux/time_namespace.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
@@ -9,23 +11,27 @@
 #include "ioctl.h"
 #include "user.h"
 
-/* The part of the struct that results are in. */
-#define RESULTS_AT	offsetof(struct kcache_op, out_len)
-
 static_assert(sizeof(struct kcache_op) == KCACHE_OP_SIZE_VER0);
 static_assert(sizeof(struct kcache_op) % 8 == 0);
-static_assert(sizeof(struct kcache_info) == KCACHE_INFO_SIZE_VER0);
+static_assert(sizeof(struct kcache_batch) == KCACHE_BATCH_SIZE_VER0);
+static_assert(offsetofend(struct kcache_info, name) == KCACHE_INFO_SIZE_VER0);
+static_assert(sizeof(struct kcache_info) == KCACHE_INFO_SIZE_VER1);
 static_assert(sizeof(struct kcache_info) % 8 == 0);
 
-/* Is what a caller with a longer struct has set there zero? */
-static int check_size(void __user *arg, size_t size, size_t known)
+/*
+ * Is @size a struct that a caller may have: at least @least, and if it is longer
+ * than the one that is @known, is what he has set there zero?
+ */
+static int check_size(void __user *arg, size_t size, size_t least, size_t known)
 {
 	int is_zero;
 
 	if (likely(size == known))
 		return 0;
-	if (size < known)
+	if (size < least)
 		return -EINVAL;
+	if (size < known)
+		return 0;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
 	is_zero = check_zeroed_user(arg + known, size - known);
@@ -45,16 +51,14 @@ static void import_buffer(int direction, u64 address, u64 len, struct iov_iter *
 
 static bool put_results(struct kcache_op __user *user_op, const struct kcache_op *op)
 {
-	return kc_user_put(&user_op->out_len, &op->out_len, sizeof(*op) - RESULTS_AT);
-}
-
-/* Writes back the ends of the results as they were read. Less than a page is between. */
-static bool can_take_results(struct kcache_op __user *user_op, const struct kcache_op *op)
-{
 	if (!user_access_begin(user_op, sizeof(*op)))
 		return false;
 	unsafe_put_user(op->out_len, &user_op->out_len, err_end);
-	unsafe_put_user(op->reserved, &user_op->reserved, err_end);
+	unsafe_put_user(op->ttl_ms, &user_op->ttl_ms, err_end);
+	unsafe_put_user(op->version, &user_op->version, err_end);
+	unsafe_put_user(op->number, &user_op->number, err_end);
+	unsafe_put_user(op->client_flags, &user_op->client_flags, err_end);
+	unsafe_put_user(op->error, &user_op->error, err_end);
 	user_access_end();
 	return true;
 
@@ -63,18 +67,30 @@ err_end:
 	return false;
 }
 
-static int ioctl_op(struct file *file, void __user *arg)
+/* Writes back the ends of the results as they were read. Less than a page is between. */
+static bool can_take_results(struct kcache_op __user *user_op, const struct kcache_op *op)
+{
+	if (!user_access_begin(user_op, sizeof(*op)))
+		return false;
+	unsafe_put_user(op->out_len, &user_op->out_len, err_end);
+	unsafe_put_user(op->error, &user_op->error, err_end);
+	user_access_end();
+	return true;
+
+err_end:
+	user_access_end();
+	return false;
+}
+
+/* The operation in @op, which came from @user_op. */
+static int run_op(struct file *file, struct kcache_op __user *user_op, struct kc_call *call)
 {
 	struct kc_file *kc_file = file->private_data;
-	struct kcache_op __user *user_op = arg;
 	u8 key[KCACHE_KEY_MAX] kc_uninitialized;
-	struct kc_call call kc_uninitialized;
-	struct kcache_op *op = &call.op;
+	struct kcache_op *op = &call->op;
 	int access, err;
 
-	if (!kc_user_get(op, arg, sizeof(*op)))
-		return -EFAULT;
-	err = check_size(arg, op->size, sizeof(*op));
+	err = check_size(user_op, op->size, sizeof(*op), sizeof(*op));
 	if (err)
 		return err;
 	access = kc_call_check(op, kc_file_access(file));
@@ -82,14 +98,14 @@ static int ioctl_op(struct file *file, void __user *arg)
 		return access;
 	if (!kc_user_get(key, u64_to_user_ptr(op->key), op->key_len))
 		return -EFAULT;
-	call.key = key;
-	import_buffer(ITER_SOURCE, op->value, op->value_len, &call.value);
-	import_buffer(ITER_DEST, op->out, op->out_len, &call.out);
+	call->key = key;
+	import_buffer(ITER_SOURCE, op->value, op->value_len, &call->value);
+	import_buffer(ITER_DEST, op->out, op->out_len, &call->out);
 	/* Who cannot take an answer must not change anything. */
 	if (access & KC_WRITE && !can_take_results(user_op, op))
 		return -EFAULT;
 
-	err = kc_cache_run(kc_file->cache, &call);
+	err = kc_cache_run(kc_file->cache, call);
 	if (!err && !put_results(user_op, op))
 		return -EFAULT;
 	if (err == -EMSGSIZE && put_user(op->out_len, &user_op->out_len))
@@ -97,30 +113,91 @@ static int ioctl_op(struct file *file, void __user *arg)
 	return err;
 }
 
-static int ioctl_info(struct file *file, void __user *arg)
+static long ioctl_op(struct file *file, void __user *arg)
+{
+	struct kc_call call kc_uninitialized;
+
+	if (!kc_user_get(&call.op, arg, sizeof(call.op)))
+		return -EFAULT;
+	return run_op(file, arg, &call);
+}
+
+/* Carries out operations until all are done or the batch must end with an error. */
+static int run_batch(struct file *file, struct kcache_batch *batch)
+{
+	struct kc_call call kc_uninitialized;
+	int err;
+
+	for (batch->done = 0; batch->done < batch->nr; batch->done++) {
+		void __user *user = u64_to_user_ptr(batch->ops +
+						    (u64)batch->done * batch->op_size);
+		struct kcache_op __user *user_op = user;
+
+		if (signal_pending(current))
+			return -EINTR;
+		if (!kc_user_get(&call.op, user_op, sizeof(call.op)))
+			return -EFAULT;
+		if (call.op.size != batch->op_size)
+			return -EINVAL;
+		call.op.error = 0;
+		err = run_op(file, user_op, &call);
+		if (err && put_user(err, &user_op->error))
+			return -EFAULT;
+		cond_resched();
+	}
+	return 0;
+}
+
+static long ioctl_batch(struct file *file, void __user *arg)
+{
+	struct kcache_batch __user *user_batch = arg;
+	struct kcache_batch batch;
+	int err;
+
+	if (!kc_user_get(&batch, arg, sizeof(batch)))
+		return -EFAULT;
+	err = check_size(arg, batch.size, sizeof(batch), sizeof(batch));
+	if (err)
+		return err;
+	if (batch.nr > KCACHE_BATCH_MAX || batch.op_size < sizeof(struct kcache_op) ||
+	    batch.op_size > PAGE_SIZE)
+		return -EINVAL;
+	/* Who cannot be told how far it came must not change anything. */
+	if (put_user(0, &user_batch->done))
+		return -EFAULT;
+	err = run_batch(file, &batch);
+	if (err && !batch.done)
+		return err;
+	return put_user(batch.done, &user_batch->done);
+}
+
+static long ioctl_info(struct file *file, void __user *arg)
 {
 	struct kc_file *kc_file = file->private_data;
 	struct kcache_info info;
+	u32 size;
 	int err;
 
-	if (copy_from_user(&info, arg, sizeof(info)))
+	if (get_user(size, (u32 __user *)arg))
 		return -EFAULT;
-	err = check_size(arg, info.size, sizeof(info));
+	err = check_size(arg, size, KCACHE_INFO_SIZE_VER0, sizeof(info));
 	if (err)
 		return err;
 	info = (struct kcache_info) {
-		.size = info.size,
+		.size = size,
 		.key_max = KCACHE_KEY_MAX,
 		.value_max = kc_cache_value_max(kc_file->cache),
 		.max_bytes = READ_ONCE(kc_file->cache->arena.max_bytes),
 		.opcodes = kc_cache_opcodes(),
 		.flags = kc_cache_flags(),
+		.map_bytes = kc_arena_span(&kc_file->cache->arena),
+		.clock_offset_ns = timens_add_boottime_ns(0),
 	};
 	strscpy_pad(info.name, kc_file->cache->name, sizeof(info.name));
-	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+	return copy_to_user(arg, &info, min_t(size_t, size, sizeof(info))) ? -EFAULT : 0;
 }
 
-static int ioctl_flush(struct file *file, void __user *arg)
+static long ioctl_flush(struct file *file, void __user *arg)
 {
 	struct kc_file *kc_file = file->private_data;
 
@@ -133,13 +210,37 @@ static int ioctl_flush(struct file *file, void __user *arg)
 	return kc_cache_flush(kc_file->cache);
 }
 
+static long ioctl_hints(struct file *file, void __user *arg)
+{
+	if (arg)
+		return -EINVAL;
+	if (!(kc_file_access(file) & KC_READ))
+		return -EBADF;
+	return kc_hints_fd(file);
+}
+
+static long ioctl_take_hints(struct file *file, void __user *arg)
+{
+	struct kc_file *kc_file = file->private_data;
+
+	if (arg)
+		return -EINVAL;
+	if (!(kc_file_access(file) & KC_READ))
+		return -EBADF;
+	kc_hints_take(&kc_file->cache->hints, &kc_file->hints);
+	return 0;
+}
+
 static const struct {
 	unsigned int number;
-	int (*run)(struct file *file, void __user *arg);
+	long (*run)(struct file *file, void __user *arg);
 } commands[] = {
-	{ KCACHE_IOC_OP,	ioctl_op },
-	{ KCACHE_IOC_INFO,	ioctl_info },
-	{ KCACHE_IOC_FLUSH,	ioctl_flush },
+	{ KCACHE_IOC_OP,		ioctl_op },
+	{ KCACHE_IOC_INFO,		ioctl_info },
+	{ KCACHE_IOC_FLUSH,		ioctl_flush },
+	{ KCACHE_IOC_BATCH,		ioctl_batch },
+	{ KCACHE_IOC_HINTS,		ioctl_hints },
+	{ KCACHE_IOC_TAKE_HINTS,	ioctl_take_hints },
 };
 
 /**

@@ -88,10 +88,13 @@ int kc_log_init(struct kc_log *log, struct kc_arena *arena)
 	int err;
 
 	*log = (struct kc_log) { .arena = arena };
-	INIT_LIST_HEAD(&log->fifo);
+	INIT_LIST_HEAD(&log->queue[KC_SMALL]);
+	INIT_LIST_HEAD(&log->queue[KC_MAIN]);
+	log->cursor = &log->queue[KC_MAIN];
 	INIT_LIST_HEAD(&log->pool);
 	INIT_LIST_HEAD(&log->zombies);
 	init_llist_head(&log->dead);
+	mutex_init(&log->reap_mutex);
 	mutex_lock(&arena->mutex);
 	err = kc_log_resize_locked(log);
 	if (!err)
@@ -108,7 +111,7 @@ static void free_segment_locked(struct kc_log *log, struct kc_segment *segment)
 	list_del(&segment->link);
 	list_del(&segment->due_link);
 	WRITE_ONCE(dir->ptr[segment->chunk], NULL);
-	kc_arena_release_locked(log->arena, KC_SEGMENTS, segment->chunk * blocks_per_chunk(log),
+	kc_arena_release_locked(log->arena, KCACHE_SEGMENTS, segment->chunk * blocks_per_chunk(log),
 				segment->nr_chunks * blocks_per_chunk(log));
 	bitmap_clear(log->chunk_map, segment->chunk, segment->nr_chunks);
 	kfree(segment);
@@ -121,7 +124,8 @@ void kc_log_exit(struct kc_log *log)
 	struct kc_segment *segment, *next;
 
 	mutex_lock(&log->arena->mutex);
-	list_splice_init(&log->fifo, &log->zombies);
+	list_splice_init(&log->queue[KC_SMALL], &log->zombies);
+	list_splice_init(&log->queue[KC_MAIN], &log->zombies);
 	list_splice_init(&log->pool, &log->zombies);
 	list_for_each_entry_safe(segment, next, &log->zombies, link)
 		free_segment_locked(log, segment);
@@ -129,6 +133,7 @@ void kc_log_exit(struct kc_log *log)
 	kvfree(log->chunk_map);
 	kc_arena_uncharge(log->arena, map_bytes(log->nr_map));
 	mutex_unlock(&log->arena->mutex);
+	mutex_destroy(&log->reap_mutex);
 }
 
 static struct kc_segment *segment_at(struct kc_log *log, u64 offset)
@@ -163,12 +168,27 @@ static void seal(struct kc_log *log, struct kc_segment *segment)
 	lower_live(log, segment, KC_LIVE_OPEN - end);
 }
 
-static void write_filler(struct kc_log *log, struct kc_segment *segment, u64 offset, u32 size)
+static void write_filler(struct kc_log *log, u64 offset, u32 size)
 {
-	struct kcache_entry *entry = kc_arena_ptr(log->arena, KC_SEGMENTS, offset, HEADER_BYTES);
+	struct kcache_entry *entry = kc_arena_ptr(log->arena, KCACHE_SEGMENTS, offset,
+						  HEADER_BYTES);
 
 	WRITE_ONCE(entry->key_len, 0);
 	WRITE_ONCE(entry->value_len, size);
+}
+
+/* The next @bytes are as they will stay, for who walks the segment. */
+static void finish(struct kc_segment *segment, u32 bytes)
+{
+	atomic_fetch_add_release(bytes, &segment->done);	/* kc_log_is_readable() */
+}
+
+/* Space before a reservation that is left empty. */
+static void fill_gap(struct kc_log *log, struct kc_segment *segment, u64 offset, u32 size)
+{
+	if (size >= HEADER_BYTES)
+		write_filler(log, offset, size);
+	finish(segment, size);
 	lower_live(log, segment, size);
 }
 
@@ -180,19 +200,14 @@ static u32 place(const struct kc_log *log, u32 position, u32 whole)
 	return left && left < whole ? position + left : position;
 }
 
-/**
- * kc_log_reserve_rcu() - room for an entry in this CPU's lane
- * @log: which
- * @size: bytes of the entry, a multiple of KCACHE_ALIGN; not large
- * @whole: bytes from its start to the end of its key
- * @room: out
- *
- * Context: RCU read section, in which it must be committed or abandoned.
- * Return: false if the lane has no room: kc_log_refill_locked() helps.
+/*
+ * The segment may have been sealed and opened anew since the lane led to it. A
+ * reservation that succeeds then is as good as any.
  */
-bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room)
+static __always_inline bool reserve_rcu(struct kc_log *log, struct kc_lane *lane, u32 size,
+					u32 whole, struct kc_room *room)
 {
-	struct kc_segment *segment = rcu_dereference(this_lane(log)->segment);
+	struct kc_segment *segment = rcu_dereference(lane->segment);
 	u32 limit, start, gap;
 	int head;
 
@@ -209,11 +224,39 @@ bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room 
 	room->offset = kc_segment_offset(log, segment) + start;
 	room->size = size;
 	gap = start - head;
-	if (unlikely(gap >= HEADER_BYTES))
-		write_filler(log, segment, room->offset - gap, gap);
-	else if (unlikely(gap))
-		lower_live(log, segment, gap);
+	if (unlikely(gap))
+		fill_gap(log, segment, room->offset - gap, gap);
 	return true;
+}
+
+/**
+ * kc_log_reserve_rcu() - room for an entry in this CPU's lane
+ * @log: which
+ * @size: bytes of the entry, a multiple of KCACHE_ALIGN; not large
+ * @whole: bytes from its start to the end of its key
+ * @room: out
+ *
+ * Context: RCU read section, in which it must be committed or abandoned.
+ * Return: false if the lane has no room: kc_log_refill_locked() helps.
+ */
+bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room)
+{
+	return reserve_rcu(log, this_lane(log), size, whole, room);
+}
+
+/**
+ * kc_log_reserve_main_rcu() - room for a proven entry in the main lane
+ * @log: which
+ * @size: as for kc_log_reserve_rcu()
+ * @whole: as for kc_log_reserve_rcu()
+ * @room: out
+ *
+ * Context: As kc_log_reserve_rcu(). The caller is the only one who evicts.
+ * Return: false if the lane has no room: kc_log_refill_main_locked() helps.
+ */
+bool kc_log_reserve_main_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room)
+{
+	return reserve_rcu(log, &log->main, size, whole, room);
 }
 
 /**
@@ -249,12 +292,16 @@ static bool is_run(const struct kc_log *log, const struct kc_room *room)
 }
 
 /**
- * kc_log_commit() - the entry in @room is complete and published
+ * kc_log_commit() - the entry in @room is complete and linked
  * @log: which
  * @room: the reservation, used up
+ *
+ * Context: Holds the stripe under which the entry was linked, so that it has not
+ * died yet; afterwards the segment may be gone any time.
  */
 void kc_log_commit(struct kc_log *log, const struct kc_room *room)
 {
+	finish(room->segment, room->size);
 	if (is_run(log, room))
 		seal(log, room->segment);
 }
@@ -274,8 +321,9 @@ void kc_log_abandon(struct kc_log *log, const struct kc_room *room)
 
 	if (!is_run(log, room) && atomic_try_cmpxchg(&room->segment->head, &head, start))
 		return;
-	write_filler(log, room->segment, room->offset, room->size);
+	write_filler(log, room->offset, room->size);
 	kc_log_commit(log, room);
+	lower_live(log, room->segment, room->size);
 }
 
 /**
@@ -311,7 +359,7 @@ static struct kc_segment *alloc_segment_locked(struct kc_log *log, u32 nr)
 	if (!segment)
 		goto err_uncharge;
 	for (i = 0; i < nr; i++)
-		if (kc_arena_populate_locked(log->arena, KC_SEGMENTS, (chunk + i) * per_chunk,
+		if (kc_arena_populate_locked(log->arena, KCACHE_SEGMENTS, (chunk + i) * per_chunk,
 					     per_chunk))
 			goto err_release;
 	segment->chunk = chunk;
@@ -324,40 +372,90 @@ static struct kc_segment *alloc_segment_locked(struct kc_log *log, u32 nr)
 	return segment;
 
 err_release:
-	kc_arena_release_locked(log->arena, KC_SEGMENTS, chunk * per_chunk, i * per_chunk);
+	kc_arena_release_locked(log->arena, KCACHE_SEGMENTS, chunk * per_chunk, i * per_chunk);
 	kfree(segment);
 err_uncharge:
 	kc_arena_uncharge(log->arena, sizeof(*segment));
 	return NULL;
 }
 
-/* Makes @segment the newest. */
-static void open_segment_locked(struct kc_log *log, struct kc_segment *segment)
+/* Makes @segment the newest of a queue. */
+static void enter_queue_locked(struct kc_log *log, struct kc_segment *segment,
+			       enum kc_queue queue)
 {
-	atomic_set(&segment->head, 0);
-	atomic_set(&segment->live, KC_LIVE_OPEN);
-	segment->end = 0;
-	segment->next_expiry_ms = U64_MAX;
+	segment->queue = queue;
 	segment->opened = log->opened++;
-	list_del_init(&segment->due_link);
-	list_move_tail(&segment->link, &log->fifo);
+	log->nr_chunks[queue] += segment->nr_chunks;
+	list_add_tail(&segment->link, &log->queue[queue]);
 }
 
-static struct kc_segment *take_segment_locked(struct kc_log *log, u32 nr)
+static void leave_queue_locked(struct kc_log *log, struct kc_segment *segment)
 {
-	struct kc_segment *segment = NULL;
+	if (log->cursor == &segment->link)
+		log->cursor = segment->link.next;
+	log->nr_chunks[segment->queue] -= segment->nr_chunks;
+	list_del_init(&segment->link);
+}
 
-	if (nr == 1)
-		segment = list_first_entry_or_null(&log->pool, struct kc_segment, link);
-	if (!segment)
-		segment = alloc_segment_locked(log, nr);
-	if (!segment && !list_empty(&log->zombies)) {
-		kc_log_reap_locked(log);
-		segment = alloc_segment_locked(log, nr);
+/* @segment is empty and in no list. */
+static void open_segment_locked(struct kc_log *log, struct kc_segment *segment,
+				enum kc_queue queue, u32 head)
+{
+	segment->end = 0;
+	WRITE_ONCE(segment->next_expiry_ms, U64_MAX);
+	list_del_init(&segment->due_link);
+	enter_queue_locked(log, segment, queue);
+	atomic_set(&segment->done, 0);
+	atomic_set(&segment->live, KC_LIVE_OPEN);
+	/* From here on one may reserve who saw it in its lane long ago. */
+	atomic_set_release(&segment->head, head);
+}
+
+/* Segments for which the limit leaves room. */
+static u64 nr_unused(const struct kc_log *log)
+{
+	u64 used = atomic64_read(&log->arena->used_bytes), limit = READ_ONCE(log->arena->max_bytes);
+
+	return used < limit ? (limit - used) >> log->arena->chunk_shift : 0;
+}
+
+/* A segment of one chunk, if that leaves @reserve others. */
+static struct kc_segment *take_segment_locked(struct kc_log *log, u32 reserve)
+{
+	u64 unused = nr_unused(log);
+	struct kc_segment *segment;
+
+	kc_log_collect_locked(log);
+	if (log->nr_pool + unused <= reserve)
+		return NULL;
+	if (log->nr_pool > (log->is_starved ? reserve : 0)) {
+		segment = list_first_entry(&log->pool, struct kc_segment, link);
+		list_del_init(&segment->link);
+		log->nr_pool--;
+		return segment;
 	}
-	if (segment)
-		open_segment_locked(log, segment);
+	segment = unused ? alloc_segment_locked(log, 1) : NULL;
+	log->is_starved = !segment;
 	return segment;
+}
+
+static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue queue,
+			 u32 reserve, u32 size, u32 whole)
+{
+	struct kc_segment *old, *segment;
+
+	lockdep_assert_held(&log->arena->mutex);
+	old = rcu_dereference_protected(lane->segment, lockdep_is_held(&log->arena->mutex));
+	if (old && place(log, atomic_read(&old->head), whole) + size <= kc_chunk_size(log->arena))
+		return 0;	/* another was faster */
+	segment = take_segment_locked(log, reserve);
+	if (!segment)
+		return -ENOSPC;
+	open_segment_locked(log, segment, queue, 0);
+	rcu_assign_pointer(lane->segment, segment);
+	if (old)
+		seal(log, old);
+	return 0;
 }
 
 /**
@@ -366,25 +464,28 @@ static struct kc_segment *take_segment_locked(struct kc_log *log, u32 nr)
  * @size: as for kc_log_reserve_rcu()
  * @whole: as for kc_log_reserve_rcu()
  *
+ * Takes what is dead before it asks for memory, and leaves KC_LOG_RESERVE.
+ *
  * Context: Process context, holds arena->mutex.
  * Return: 0, or -ENOSPC: retire a segment and try again.
  */
 int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole)
 {
-	struct kc_lane *lane = this_lane(log);
-	struct kc_segment *old, *segment;
+	return refill_locked(log, this_lane(log), KC_SMALL, KC_LOG_RESERVE, size, whole);
+}
 
-	lockdep_assert_held(&log->arena->mutex);
-	old = rcu_dereference_protected(lane->segment, lockdep_is_held(&log->arena->mutex));
-	if (old && place(log, atomic_read(&old->head), whole) + size <= kc_chunk_size(log->arena))
-		return 0;	/* another was faster */
-	segment = take_segment_locked(log, 1);
-	if (!segment)
-		return -ENOSPC;
-	rcu_assign_pointer(lane->segment, segment);
-	if (old)
-		seal(log, old);
-	return 0;
+/**
+ * kc_log_refill_main_locked() - give the main lane room for an entry
+ * @log: which
+ * @size: as for kc_log_reserve_rcu()
+ * @whole: as for kc_log_reserve_rcu()
+ *
+ * Context: Process context, holds arena->mutex, and is the only one who evicts.
+ * Return: 0 or -ENOSPC.
+ */
+int kc_log_refill_main_locked(struct kc_log *log, u32 size, u32 whole)
+{
+	return refill_locked(log, &log->main, KC_MAIN, 0, size, whole);
 }
 
 /**
@@ -394,53 +495,127 @@ int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole)
  * @room: out; to be committed or abandoned, without a fault in between
  *
  * Context: Process context, holds arena->mutex.
- * Return: 0, or -ENOSPC: retire segments, drop them and try again.
+ * Return: 0, or -ENOSPC: retire segments, drop and reap them, and try again.
  */
 int kc_log_open_run_locked(struct kc_log *log, u32 size, struct kc_room *room)
 {
 	u32 nr = DIV_ROUND_UP(size, kc_chunk_size(log->arena));
-	struct kc_segment *segment = take_segment_locked(log, nr);
+	struct kc_segment *segment;
 
+	kc_log_collect_locked(log);
+	if (log->nr_pool + nr_unused(log) < nr + KC_LOG_RESERVE)
+		return -ENOSPC;
+	segment = alloc_segment_locked(log, nr);
 	if (!segment)
 		return -ENOSPC;
-	atomic_set(&segment->head, size);
+	open_segment_locked(log, segment, KC_SMALL, size);
 	room->segment = segment;
 	room->offset = kc_segment_offset(log, segment);
 	room->size = size;
 	return 0;
 }
 
+static void seal_lane_locked(struct kc_log *log, struct kc_lane *lane)
+{
+	struct kc_segment *segment;
+
+	segment = rcu_dereference_protected(lane->segment,
+					    lockdep_is_held(&log->arena->mutex));
+	if (!segment)
+		return;
+	RCU_INIT_POINTER(lane->segment, NULL);
+	seal(log, segment);
+}
+
 /**
  * kc_log_seal_lanes_locked() - let all that is written be retired
  * @log: which
  *
- * Context: Process context, holds arena->mutex.
+ * Context: Process context, holds arena->mutex, and is the only one who evicts.
  */
 void kc_log_seal_lanes_locked(struct kc_log *log)
 {
 	int i;
 
-	for (i = 0; i < KC_LANES_MAX; i++) {
-		struct kc_segment *segment;
-
-		segment = rcu_dereference_protected(log->lane[i].segment,
-						    lockdep_is_held(&log->arena->mutex));
-		if (!segment)
-			continue;
-		RCU_INIT_POINTER(log->lane[i].segment, NULL);
-		seal(log, segment);
-	}
+	for (i = 0; i < KC_LANES_MAX; i++)
+		seal_lane_locked(log, &log->lane[i]);
+	seal_lane_locked(log, &log->main);
 }
 
-/* The oldest sealed segment, or NULL. */
-struct kc_segment *kc_log_oldest_locked(struct kc_log *log)
+/* The oldest sealed segment of a queue, or NULL. */
+struct kc_segment *kc_log_oldest_locked(struct kc_log *log, enum kc_queue queue)
 {
 	struct kc_segment *segment;
 
-	list_for_each_entry(segment, &log->fifo, link)
+	list_for_each_entry(segment, &log->queue[queue], link)
 		if (kc_segment_is_sealed(segment))
 			return segment;
 	return NULL;
+}
+
+/* Segments that one search for a sparse one looks at. */
+#define SPARSE_LOOKS	8
+
+/**
+ * kc_log_sparse_locked() - look for a main segment with much that is dead
+ * @log: which
+ *
+ * Goes through the queue a few segments at a time, from call to call.
+ *
+ * Context: Holds arena->mutex.
+ * Return: a segment as kc_segment_is_sparse() says, or NULL if there was none
+ * among those looked at.
+ */
+struct kc_segment *kc_log_sparse_locked(struct kc_log *log)
+{
+	int i;
+
+	lockdep_assert_held(&log->arena->mutex);
+	for (i = 0; i < SPARSE_LOOKS; i++) {
+		struct kc_segment *segment;
+
+		if (log->cursor == &log->queue[KC_MAIN])
+			log->cursor = log->cursor->next;
+		if (log->cursor == &log->queue[KC_MAIN])
+			return NULL;
+		segment = list_entry(log->cursor, struct kc_segment, link);
+		log->cursor = log->cursor->next;
+		if (kc_segment_is_sparse(segment))
+			return segment;
+	}
+	return NULL;
+}
+
+/**
+ * kc_log_hold_locked() - keep a segment from being filled anew
+ * @segment: sealed, in a queue
+ *
+ * Context: Holds arena->mutex.
+ * Return: false if nothing lives in it: it is about to go.
+ */
+bool kc_log_hold_locked(struct kc_segment *segment)
+{
+	return atomic_inc_not_zero(&segment->live);
+}
+
+/* Undoes kc_log_hold_locked(); needs no lock. */
+void kc_log_release(struct kc_log *log, struct kc_segment *segment)
+{
+	lower_live(log, segment, 1);
+}
+
+/**
+ * kc_log_requeue_locked() - make a segment the newest of the main queue
+ * @log: which
+ * @segment: sealed, held
+ *
+ * Context: Holds arena->mutex.
+ */
+void kc_log_requeue_locked(struct kc_log *log, struct kc_segment *segment)
+{
+	lockdep_assert_held(&log->arena->mutex);
+	leave_queue_locked(log, segment);
+	enter_queue_locked(log, segment, KC_MAIN);
 }
 
 /* A sealed segment in which nothing lives, or NULL. */
@@ -453,10 +628,25 @@ struct kc_segment *kc_log_next_dead_locked(struct kc_log *log)
 	return node ? llist_entry(node, struct kc_segment, dead_link) : NULL;
 }
 
-/* Waits until every reservation in a sealed segment has been used. */
+/* Has every reservation in a sealed segment been used, so that it can be walked? */
+bool kc_log_is_readable(const struct kc_segment *segment)
+{
+	/* Pairs with finish(). */
+	return atomic_read_acquire(&segment->done) == segment->end ||
+	       poll_state_synchronize_rcu(segment->grace);
+}
+
+/* Waits until it is so. */
 void kc_log_wait_readable(const struct kc_segment *segment)
 {
-	cond_synchronize_rcu(segment->grace);
+	if (!kc_log_is_readable(segment))
+		cond_synchronize_rcu(segment->grace);
+}
+
+static void add_zombie_locked(struct kc_log *log, struct kc_segment *segment)
+{
+	list_add(&segment->link, &log->zombies);
+	WRITE_ONCE(log->nr_zombies, log->nr_zombies + segment->nr_chunks);
 }
 
 /**
@@ -469,42 +659,90 @@ void kc_log_wait_readable(const struct kc_segment *segment)
 void kc_log_pool_locked(struct kc_log *log, struct kc_segment *segment)
 {
 	lockdep_assert_held(&log->arena->mutex);
-	if (segment->nr_chunks > 1)
-		list_move(&segment->link, &log->zombies);
-	else
-		list_move(&segment->link, &log->pool);
+	leave_queue_locked(log, segment);
+	if (kc_segment_is_run(segment)) {
+		add_zombie_locked(log, segment);
+	} else {
+		list_add(&segment->link, &log->pool);
+		log->nr_pool++;
+	}
 }
 
-/* Gives the memory of one pooled segment up. False if there is none. */
-bool kc_log_drop_pool_locked(struct kc_log *log)
+/**
+ * kc_log_collect_locked() - pool all segments in which nothing lives
+ * @log: which
+ *
+ * Context: Holds arena->mutex.
+ * Return: how many there were. Runs among them wait to be reaped.
+ */
+u32 kc_log_collect_locked(struct kc_log *log)
 {
-	if (list_empty(&log->pool))
+	struct kc_segment *segment;
+	u32 nr = 0;
+
+	while ((segment = kc_log_next_dead_locked(log))) {
+		kc_log_pool_locked(log, segment);
+		nr++;
+	}
+	return nr;
+}
+
+/* Segments that could be filled now, by eviction at least. */
+u64 kc_log_nr_free_locked(struct kc_log *log)
+{
+	lockdep_assert_held(&log->arena->mutex);
+	return log->nr_pool + (log->is_starved ? 0 : nr_unused(log));
+}
+
+/* Gives the memory of one pooled segment up. False if there are no more than @keep. */
+bool kc_log_drop_pool_locked(struct kc_log *log, u32 keep)
+{
+	struct kc_segment *segment;
+
+	if (log->nr_pool <= keep)
 		return false;
-	list_move(log->pool.next, &log->zombies);
+	segment = list_first_entry(&log->pool, struct kc_segment, link);
+	list_del(&segment->link);
+	log->nr_pool--;
+	add_zombie_locked(log, segment);
 	return true;
 }
 
 /**
- * kc_log_reap_locked() - give the memory of dropped segments back
+ * kc_log_reap() - give the memory of dropped segments back
  * @log: which
  *
- * Context: Process context, holds arena->mutex. Waits for a grace period if
- * there is anything to do.
+ * Context: Process context, does not hold arena->mutex. Waits for a grace period
+ * if there is anything to do, also if another is at it already.
+ * Return: whether there was.
  */
-void kc_log_reap_locked(struct kc_log *log)
+bool kc_log_reap(struct kc_log *log)
 {
+	struct mutex *mutex = &log->arena->mutex;
 	struct kc_segment *segment, *next;
+	LIST_HEAD(gone);
 
-	lockdep_assert_held(&log->arena->mutex);
-	if (list_empty(&log->zombies))
-		return;
-	synchronize_rcu();
-	list_for_each_entry_safe(segment, next, &log->zombies, link)
+	if (!READ_ONCE(log->nr_zombies))
+		return false;
+	mutex_lock(&log->reap_mutex);
+	mutex_lock(mutex);
+	list_splice_init(&log->zombies, &gone);
+	mutex_unlock(mutex);
+	if (!list_empty(&gone))
+		synchronize_rcu();
+	mutex_lock(mutex);
+	list_for_each_entry_safe(segment, next, &gone, link) {
+		WRITE_ONCE(log->nr_zombies, log->nr_zombies - segment->nr_chunks);
 		free_segment_locked(log, segment);
+	}
+	log->is_starved = false;
+	mutex_unlock(mutex);
+	mutex_unlock(&log->reap_mutex);
+	return true;
 }
 
 /**
- * kc_log_walk() - the next entry in a segment
+ * kc_log_walk_rcu() - the next entry in a segment
  * @log: which
  * @segment: sealed and readable
  * @position: in and out, where to go on; first 0
@@ -512,11 +750,12 @@ void kc_log_reap_locked(struct kc_log *log)
  *
  * Meets dead entries, too.
  *
- * Context: Holds what keeps the segment.
+ * Context: RCU read section, or arena->mutex; holds the segment, so that the
+ * entry's memory stays.
  * Return: the entry, or NULL at the end.
  */
-struct kcache_entry *kc_log_walk(struct kc_log *log, const struct kc_segment *segment,
-				 u32 *position, u64 *offset)
+struct kcache_entry *kc_log_walk_rcu(struct kc_log *log, const struct kc_segment *segment,
+				     u32 *position, u64 *offset)
 {
 	for (;;) {
 		u32 at = place(log, *position, HEADER_BYTES);
@@ -527,7 +766,7 @@ struct kcache_entry *kc_log_walk(struct kc_log *log, const struct kc_segment *se
 		if (at >= segment->end)
 			return NULL;
 		*offset = kc_segment_offset(log, segment) + at;
-		entry = kc_arena_ptr(log->arena, KC_SEGMENTS, *offset, HEADER_BYTES);
+		entry = kc_arena_ptr(log->arena, KCACHE_SEGMENTS, *offset, HEADER_BYTES);
 		key_len = READ_ONCE(entry->key_len);
 		value_len = READ_ONCE(entry->value_len);
 		if (key_len) {
@@ -548,14 +787,18 @@ struct kcache_entry *kc_log_walk(struct kc_log *log, const struct kc_segment *se
 void kc_log_count_locked(struct kc_log *log, struct kc_log_bytes *bytes)
 {
 	struct kc_segment *segment;
+	int queue;
 
 	lockdep_assert_held(&log->arena->mutex);
 	*bytes = (struct kc_log_bytes) { 0 };
-	list_for_each_entry(segment, &log->fifo, link) {
-		bytes->used += kc_segment_is_sealed(segment) ? segment->end :
-			       atomic_read(&segment->head);
-		bytes->dead += kc_segment_dead(segment);
-		bytes->segments++;
+	for (queue = 0; queue < KC_NR_QUEUES; queue++) {
+		list_for_each_entry(segment, &log->queue[queue], link) {
+			bytes->used += kc_segment_is_sealed(segment) ? segment->end :
+				       atomic_read(&segment->head);
+			bytes->dead += kc_segment_dead(segment);
+			bytes->segments++;
+		}
+		bytes->queue[queue] = log->nr_chunks[queue] << log->arena->chunk_shift;
 	}
 	list_for_each_entry(segment, &log->pool, link)
 		bytes->pooled += kc_segment_size(log, segment);

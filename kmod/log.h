@@ -9,8 +9,14 @@
  *
  * A segment is a chunk, or a run of chunks if one entry is too large for a chunk.
  * Lanes are the segments that are being filled, chosen by CPU, so that appenders
- * do not contend. Full ones are sealed. All are in FIFO order of their opening.
- * Memory of freed segments waits in a pool for the next segment, or goes back.
+ * do not contend; one more, the main lane, belongs to eviction. Full segments are
+ * sealed. They stand in two queues, small for new entries and main for proven ones,
+ * each in FIFO order of their opening.
+ *
+ * A segment in which nothing lives may be filled again at once: who has reserved
+ * room in it counts as living there, and a reader looks at the seq of its bucket
+ * before it believes what it has read. Only memory that is given back has to wait
+ * for an RCU grace period.
  */
 #ifndef KC_LOG_H
 #define KC_LOG_H
@@ -23,14 +29,22 @@
 
 #define KC_LANES_MAX	8
 
+enum kc_queue {
+	KC_SMALL,
+	KC_MAIN,
+	KC_NR_QUEUES
+};
+
 struct kc_segment {
-	struct list_head link;	/* in fifo, pool or zombies; arena->mutex */
+	struct list_head link;	/* in a queue, pool or zombies; arena->mutex */
 	struct list_head due_link; /* in the list of an expiry pass; arena->mutex */
 	struct llist_node dead_link;
 	u32 chunk;		/* first chunk; constant */
 	u32 nr_chunks;		/* constant */
-	atomic_t head;		/* bytes reserved; the size once sealed */
+	enum kc_queue queue;	/* that it is in, or was in last; arena->mutex */
+	atomic_t head;		/* bytes reserved; more than the size once sealed */
 	u32 end;		/* bytes used; valid once sealed */
+	atomic_t done;		/* bytes committed, abandoned or filled; @end: all */
 	atomic_t live;		/* see below */
 	u64 opened;		/* number in the order of opening; arena->mutex */
 	u64 next_expiry_ms;	/* no entry expires earlier; U64_MAX: none does */
@@ -41,7 +55,8 @@ struct kc_segment {
  * @live of a sealed segment is what its name says: bytes of entries that live.
  * From that, each entry that dies is subtracted, and whoever brings it to zero,
  * and nobody else, puts the segment into log->dead and does not touch it again.
- * Before the segment is sealed, @live is greater by KC_LIVE_OPEN - end.
+ * Before the segment is sealed, @live is greater by KC_LIVE_OPEN - end. Who holds
+ * it has added one.
  */
 #define KC_LIVE_OPEN	0x40000000
 
@@ -56,12 +71,22 @@ struct kc_log {
 	u32 nr_map;				/* bits in chunk_map */
 	u32 nr_lanes;				/* written under arena->mutex */
 	u64 opened;				/* segments ever; arena->mutex */
-	struct list_head fifo;			/* arena->mutex; oldest first */
+	struct list_head queue[KC_NR_QUEUES];	/* arena->mutex; oldest first */
+	u64 nr_chunks[KC_NR_QUEUES];		/* in the queues; arena->mutex */
+	struct list_head *cursor;		/* in the main queue; arena->mutex */
 	struct list_head pool;			/* arena->mutex; empty, with memory */
+	u32 nr_pool;				/* arena->mutex */
+	bool is_starved;			/* the system gave no memory; arena->mutex */
 	struct list_head zombies;		/* arena->mutex; await a grace period */
+	u32 nr_zombies;				/* chunks of these, and being freed; arena->mutex */
+	struct mutex reap_mutex;		/* who frees them; outside of arena->mutex */
 	struct llist_head dead;			/* wholly dead, sealed */
 	struct kc_lane lane[KC_LANES_MAX];
+	struct kc_lane main;			/* of whoever evicts: one at a time */
 };
+
+/* Free segments that only eviction may take, so that it can copy. */
+#define KC_LOG_RESERVE	1
 
 /**
  * struct kc_room - a reservation
@@ -80,6 +105,7 @@ void kc_log_exit(struct kc_log *log);
 
 bool kc_log_is_large(const struct kc_log *log, u64 size);
 bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room);
+bool kc_log_reserve_main_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room);
 int kc_log_open_run_locked(struct kc_log *log, u32 size, struct kc_room *room);
 void kc_log_commit(struct kc_log *log, const struct kc_room *room);
 void kc_log_abandon(struct kc_log *log, const struct kc_room *room);
@@ -87,29 +113,40 @@ void kc_log_kill_rcu(struct kc_log *log, u64 offset, u32 size);
 void kc_log_note_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms);
 
 int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole);
+int kc_log_refill_main_locked(struct kc_log *log, u32 size, u32 whole);
 void kc_log_seal_lanes_locked(struct kc_log *log);
 int kc_log_resize_locked(struct kc_log *log);
 
-struct kc_segment *kc_log_oldest_locked(struct kc_log *log);
-struct kc_segment *kc_log_next_dead_locked(struct kc_log *log);
+struct kc_segment *kc_log_oldest_locked(struct kc_log *log, enum kc_queue queue);
+struct kc_segment *kc_log_sparse_locked(struct kc_log *log);
+bool kc_log_hold_locked(struct kc_segment *segment);
+void kc_log_release(struct kc_log *log, struct kc_segment *segment);
+void kc_log_requeue_locked(struct kc_log *log, struct kc_segment *segment);
+bool kc_log_is_readable(const struct kc_segment *segment);
 void kc_log_wait_readable(const struct kc_segment *segment);
-void kc_log_pool_locked(struct kc_log *log, struct kc_segment *segment);
-bool kc_log_drop_pool_locked(struct kc_log *log);
-void kc_log_reap_locked(struct kc_log *log);
 
-struct kcache_entry *kc_log_walk(struct kc_log *log, const struct kc_segment *segment,
-				 u32 *position, u64 *offset);
+struct kc_segment *kc_log_next_dead_locked(struct kc_log *log);
+void kc_log_pool_locked(struct kc_log *log, struct kc_segment *segment);
+u32 kc_log_collect_locked(struct kc_log *log);
+u64 kc_log_nr_free_locked(struct kc_log *log);
+bool kc_log_drop_pool_locked(struct kc_log *log, u32 keep);
+bool kc_log_reap(struct kc_log *log);
+
+struct kcache_entry *kc_log_walk_rcu(struct kc_log *log, const struct kc_segment *segment,
+				     u32 *position, u64 *offset);
 
 /**
  * struct kc_log_bytes - the account of the segments
  * @used: bytes filled
  * @dead: of these, bytes of dead entries and fillers
+ * @queue: bytes of memory of the segments in each queue
  * @segments: number of segments
  * @pooled: bytes of memory that wait for the next segment
  */
 struct kc_log_bytes {
 	u64 used;
 	u64 dead;
+	u64 queue[KC_NR_QUEUES];
 	u64 segments;
 	u64 pooled;
 };
@@ -132,12 +169,24 @@ static inline bool kc_segment_is_sealed(const struct kc_segment *segment)
 	return atomic_read_acquire(&segment->live) < KC_LIVE_OPEN / 2;
 }
 
+static inline bool kc_segment_is_run(const struct kc_segment *segment)
+{
+	return segment->nr_chunks > 1;
+}
+
 /* Bytes of dead entries and fillers in a segment. */
 static inline u32 kc_segment_dead(const struct kc_segment *segment)
 {
 	u32 live = atomic_read_acquire(&segment->live);
 
 	return live < KC_LIVE_OPEN / 2 ? segment->end - live : KC_LIVE_OPEN - live;
+}
+
+/* Is so much dead, more than a quarter, that it is worth while to move what lives? */
+static inline bool kc_segment_is_sparse(const struct kc_segment *segment)
+{
+	return !kc_segment_is_run(segment) && kc_segment_is_sealed(segment) &&
+	       kc_segment_dead(segment) > segment->end / 4;
 }
 
 #endif /* KC_LOG_H */

@@ -8,6 +8,7 @@
 #include <linux/uio.h>
 
 #include "cache.h"
+#include "compat.h"
 #include "draft.h"
 #include "entry.h"
 #include "ops.h"
@@ -32,36 +33,51 @@ static void tell_meta(struct kcache_op *op, const struct kc_meta *meta)
 	op->client_flags = meta->client_flags;
 }
 
+/* Copies out the value that was found, which need not be one any more. */
+static __always_inline int copy_value_rcu(struct kc_cache *cache,
+					  const struct kcache_found *found,
+					  const struct iov_iter *out, u32 len)
+{
+	int err;
+
+	if (unlikely(found->value_at + (u64)len > found->left))
+		return kc_arena_pieces_to_iter(&cache->arena, found->offset + found->value_at,
+					       out, len);
+	pagefault_disable();
+	err = kc_user_to_iter(out, 0, (void *)found->entry + found->value_at, len);
+	pagefault_enable();
+	return err;
+}
+
 /*
  * One look at the entry that was found, and one copy of its value to @out unless
  * that is NULL. -EAGAIN: it changed meanwhile; -EFAULT: @out is not in memory now.
  */
 static __always_inline int read_found_rcu(struct kc_cache *cache,
-					  const struct kc_found *found,
+					  const struct kcache_found *found,
 					  const struct iov_iter *out, struct kc_meta *meta)
 {
-	u64 from;
 	int err = 0;
 
 	kc_meta_read(found->entry, meta);
 	if (out) {
-		if (unlikely(meta->value_len > iov_iter_count(out))) {
+		if (unlikely(meta->value_len > iov_iter_count(out)))
 			err = -EMSGSIZE;
-		} else {
-			from = found->offset + kcache_entry_value_offset(meta->key_len);
-			err = kc_arena_to_iter_nofault(&cache->arena, from, out, meta->value_len);
-		}
+		else
+			err = copy_value_rcu(cache, found, out, meta->value_len);
 	}
-	if (unlikely(!kc_found_is_valid(found)))
+	if (unlikely(!kcache_found_is_valid(found)))
 		return -EAGAIN;
 	if (unlikely(kc_expiry_is_over(meta->expiry_ms)))
 		return -ENOENT;
+	if (out && !err)
+		kc_table_use_rcu(found);
 	return err;
 }
 
 static __always_inline int read_once_rcu(struct kc_cache *cache, const struct kc_call *call,
 					 u64 hash, const struct iov_iter *out,
-					 struct kc_meta *meta, struct kc_found *found)
+					 struct kc_meta *meta, struct kcache_found *found)
 {
 	if (!kc_table_find_rcu(&cache->table, hash, call->key, call->op.key_len, found))
 		return -ENOENT;
@@ -71,7 +87,7 @@ static __always_inline int read_once_rcu(struct kc_cache *cache, const struct kc
 /* The same when changes came too often: none can come while the stripe is held. */
 static int read_once_locked(struct kc_cache *cache, const struct kc_call *call, u64 hash,
 			    const struct iov_iter *out, struct kc_meta *meta,
-			    struct kc_found *found)
+			    struct kcache_found *found)
 {
 	int err = -ENOENT;
 
@@ -87,7 +103,7 @@ static noinline int read_again(struct kc_cache *cache, struct kc_call *call, u64
 			       const struct iov_iter *out, struct kc_meta *meta, int err)
 {
 	int tries = 0, faults = 0;
-	struct kc_found found;
+	struct kcache_found found;
 
 	while (err == -EAGAIN || err == -EFAULT) {
 		if (fatal_signal_pending(current))
@@ -115,11 +131,11 @@ static noinline int read_again(struct kc_cache *cache, struct kc_call *call, u64
  * Reads the entry of the call's key: its value to call->out if @with_value, what
  * it is to @meta. All of it is of one moment. -EMSGSIZE leaves @meta filled in.
  */
-static __always_inline int read_entry(struct kc_cache *cache, struct kc_call *call, u64 hash,
-				      bool with_value, struct kc_meta *meta)
+static __always_inline int read_entry_inline(struct kc_cache *cache, struct kc_call *call,
+					     u64 hash, bool with_value, struct kc_meta *meta)
 {
 	const struct iov_iter *out = with_value ? &call->out : NULL;
-	struct kc_found found;
+	struct kcache_found found kc_uninitialized;
 	int err;
 
 	rcu_read_lock();
@@ -128,6 +144,12 @@ static __always_inline int read_entry(struct kc_cache *cache, struct kc_call *ca
 	if (likely(err != -EAGAIN && err != -EFAULT))
 		return err;
 	return read_again(cache, call, hash, out, meta, err);
+}
+
+static noinline int read_entry(struct kc_cache *cache, struct kc_call *call, u64 hash,
+			       bool with_value, struct kc_meta *meta)
+{
+	return read_entry_inline(cache, call, hash, with_value, meta);
 }
 
 /* -------- SET -------- */
@@ -172,7 +194,7 @@ static int set_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 hash,
 {
 	struct kcache_op *op = &call->op;
 	u64 old_version, *version = NULL;
-	struct kc_found found;
+	struct kcache_found found;
 	bool is_linked;
 	int err;
 
@@ -293,7 +315,7 @@ static int op_set(struct kc_cache *cache, struct kc_call *call, u64 hash)
  * taken out.
  */
 static int find_live_rcu(struct kc_cache *cache, const struct kc_call *call, u64 hash,
-			 struct kc_found *found)
+			 struct kcache_found *found)
 {
 	if (!kc_table_find_locked(&cache->table, hash, call->key, call->op.key_len, found))
 		return -ENOENT;
@@ -306,7 +328,7 @@ static int find_live_rcu(struct kc_cache *cache, const struct kc_call *call, u64
 
 /* As find_live_rcu(), and checks @version of the entry against the one expected. */
 static int find_version_rcu(struct kc_cache *cache, const struct kc_call *call, u64 hash,
-			    u64 version, struct kc_found *found)
+			    u64 version, struct kcache_found *found)
 {
 	int err = find_live_rcu(cache, call, hash, found);
 
@@ -315,7 +337,8 @@ static int find_version_rcu(struct kc_cache *cache, const struct kc_call *call, 
 	return err;
 }
 
-static void touch_rcu(struct kc_cache *cache, struct kc_found *found, u64 expiry_ms, u64 *version)
+static void touch_rcu(struct kc_cache *cache, struct kcache_found *found, u64 expiry_ms,
+		      u64 *version)
 {
 	*version = kc_cache_new_version(cache);
 	kc_bucket_write_begin(found->home);
@@ -335,14 +358,16 @@ static void touched(struct kc_cache *cache, u64 expiry_ms)
 static int op_touch(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	u64 expiry_ms = expiry_from_ttl(call->op.ttl_ms);
-	struct kc_found found;
+	struct kcache_found found;
 	int err;
 
 	rcu_read_lock();
 	kc_table_lock(&cache->table, hash);
 	err = find_live_rcu(cache, call, hash, &found);
-	if (!err)
+	if (!err) {
+		kc_table_use_rcu(&found);
 		touch_rcu(cache, &found, expiry_ms, &call->op.version);
+	}
 	kc_table_unlock(&cache->table, hash);
 	rcu_read_unlock();
 	if (!err)
@@ -352,7 +377,7 @@ static int op_touch(struct kc_cache *cache, struct kc_call *call, u64 hash)
 
 static int op_remove(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	u64 version;
 	int err;
 
@@ -376,7 +401,7 @@ static int op_remove(struct kc_cache *cache, struct kc_call *call, u64 hash)
 static int get_touch(struct kc_cache *cache, struct kc_call *call, u64 hash, struct kc_meta *meta)
 {
 	u64 expiry_ms = expiry_from_ttl(call->op.ttl_ms);
-	struct kc_found found;
+	struct kcache_found found;
 	int err;
 
 	do {
@@ -401,13 +426,13 @@ static int get_touch(struct kc_cache *cache, struct kc_call *call, u64 hash, str
 static int op_get(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	struct kcache_op *op = &call->op;
-	struct kc_meta meta;
+	struct kc_meta meta kc_uninitialized;
 	int err;
 
 	if (unlikely(op->flags & KCACHE_TOUCH))
 		err = get_touch(cache, call, hash, &meta);
 	else
-		err = read_entry(cache, call, hash, true, &meta);
+		err = read_entry_inline(cache, call, hash, true, &meta);
 
 	if (!err || err == -EMSGSIZE)
 		kc_stats_inc(cache->stats, hits);
@@ -432,7 +457,7 @@ static int op_stat(struct kc_cache *cache, struct kc_call *call, u64 hash)
 
 static int op_pop(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	struct kc_meta meta;
 	int err;
 
@@ -457,7 +482,7 @@ static int op_pop(struct kc_cache *cache, struct kc_call *call, u64 hash)
 	return err;
 }
 
-static int read_number_rcu(struct kc_cache *cache, const struct kc_found *found, s64 *number)
+static int read_number_rcu(struct kc_cache *cache, const struct kcache_found *found, s64 *number)
 {
 	u32 len = found->entry->value_len;
 	char text[NUMBER_MAX + 1];
@@ -488,7 +513,7 @@ static void write_text_rcu(struct kc_cache *cache, u64 offset, const char *text,
 }
 
 /* Writes the number in place if the entry takes as much room then as now. */
-static bool add_in_place_rcu(struct kc_cache *cache, struct kc_found *found, const char *text,
+static bool add_in_place_rcu(struct kc_cache *cache, struct kcache_found *found, const char *text,
 			     u32 len, u64 *version)
 {
 	struct kcache_entry *entry = found->entry;
@@ -497,6 +522,7 @@ static bool add_in_place_rcu(struct kc_cache *cache, struct kc_found *found, con
 	    kcache_entry_size(entry->key_len, entry->value_len))
 		return false;
 	*version = kc_cache_new_version(cache);
+	kc_table_use_rcu(found);
 	kc_bucket_write_begin(found->home);
 	write_text_rcu(cache, found->offset + kcache_entry_value_offset(entry->key_len), text, len);
 	WRITE_ONCE(entry->value_len, len);
@@ -512,7 +538,7 @@ static bool add_in_place_rcu(struct kc_cache *cache, struct kc_found *found, con
 static int replace_text(struct kc_cache *cache, struct kc_call *call, u64 hash,
 			const struct kc_meta *meta, const char *text, u32 len)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	struct kc_draft draft;
 	int err;
 
@@ -565,7 +591,7 @@ static int add_once(struct kc_cache *cache, struct kc_call *call, u64 hash, s64 
 {
 	struct kcache_op *op = &call->op;
 	char text[NUMBER_MAX + 1];
-	struct kc_found found;
+	struct kcache_found found;
 	bool is_done = false;
 	struct kc_meta meta;
 	u32 len;
@@ -618,7 +644,7 @@ static int extend_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 has
 			   const struct kc_meta *meta, struct kc_draft *draft)
 {
 	bool is_append = call->op.opcode == KCACHE_OP_APPEND;
-	struct kc_found found;
+	struct kcache_found found;
 	struct kc_meta now;
 	u64 old_to;
 	int err;
@@ -638,7 +664,7 @@ static int extend_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 has
 		return err;
 
 	kc_table_lock(&cache->table, hash);
-	if (kc_found_is_valid(&found))
+	if (kcache_found_is_valid(&found))
 		err = kc_draft_link_rcu(cache, draft, hash, &found, now.expiry_ms,
 					&call->op.version);
 	else
@@ -767,7 +793,7 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
 {
 	unsigned int needed;
 
-	if (unlikely(op->opcode - 1 >= ARRAY_SIZE(opcodes) - 1 || op->reserved))
+	if (unlikely(op->opcode - 1 >= ARRAY_SIZE(opcodes) - 1 || op->error))
 		return -EINVAL;
 	needed = opcodes[op->opcode].access;
 	if (unlikely(op->flags && check_flags(op, &needed)))

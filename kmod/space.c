@@ -1,18 +1,57 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/kernel.h>
+#include <linux/minmax.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 
 #include "cache.h"
 #include "space.h"
 
-/* Buckets that one operation splits at the most. */
+/* Buckets that one operation splits at the most, and the worker under one hold. */
 #define SPLITS_MAX	8
+#define SPLITS_WORKER	64
 
-static int make_room_locked(struct kc_cache *cache)
+/* SETs may be faster to take what was freed for the table. */
+#define GIVE_BACK_TRIES	4
+
+/* Of so many mapped readers' hints note is taken before a segment is retired. */
+#define HINT_PAGES	8
+
+/* The worker keeps so many segments free, or one of so many parts of the memory. */
+#define AHEAD_MAX	4
+#define AHEAD_PART	32
+
+static u64 nr_ahead(struct kc_cache *cache)
 {
-	if (fatal_signal_pending(current))
+	return min_t(u64, AHEAD_MAX, READ_ONCE(cache->arena.max_bytes) /
+		     AHEAD_PART >> cache->arena.chunk_shift);
+}
+
+static u64 nr_free(struct kc_cache *cache)
+{
+	u64 nr;
+
+	mutex_lock(&cache->arena.mutex);
+	kc_log_collect_locked(&cache->log);
+	nr = kc_log_nr_free_locked(&cache->log);
+	mutex_unlock(&cache->arena.mutex);
+	return nr;
+}
+
+/* Sees to it that there is a segment for an entry. */
+static int make_room(struct kc_cache *cache)
+{
+	int err = 0;
+
+	kc_hints_take_some(&cache->hints, HINT_PAGES);
+	if (fatal_signal_pending(current) || mutex_lock_killable(&cache->evict.mutex))
 		return -EINTR;
-	return kc_evict_one_locked(&cache->evict);
+	/* Another may have done it while we waited. */
+	if (nr_free(cache) <= KC_LOG_RESERVE)
+		err = kc_evict_one_locked(&cache->evict);
+	mutex_unlock(&cache->evict.mutex);
+	kc_space_wake(cache);
+	return err;
 }
 
 /**
@@ -26,27 +65,61 @@ static int make_room_locked(struct kc_cache *cache)
  */
 int kc_space_refill(struct kc_cache *cache, u32 size, u32 whole)
 {
+	bool is_low;
+	int err;
+
+	do {
+		if (mutex_lock_killable(&cache->arena.mutex))
+			return -EINTR;
+		err = kc_log_refill_locked(&cache->log, size, whole);
+		is_low = kc_log_nr_free_locked(&cache->log) <=
+			 KC_LOG_RESERVE + nr_ahead(cache) / 2;
+		mutex_unlock(&cache->arena.mutex);
+		if (is_low)
+			kc_space_wake(cache);
+		if (err != -ENOSPC)
+			return err;
+		err = make_room(cache);
+	} while (!err);
+	return err;
+}
+
+/* Drops and reaps memory in which nothing lives, but for the reserve. False if there was none. */
+static bool give_back_free(struct kc_cache *cache)
+{
+	mutex_lock(&cache->arena.mutex);
+	kc_log_collect_locked(&cache->log);
+	while (kc_log_drop_pool_locked(&cache->log, KC_LOG_RESERVE))
+		;
+	mutex_unlock(&cache->arena.mutex);
+	return kc_log_reap(&cache->log);
+}
+
+static int open_run(struct kc_cache *cache, u32 size, struct kc_room *room)
+{
 	int err;
 
 	if (mutex_lock_killable(&cache->arena.mutex))
 		return -EINTR;
-	while ((err = kc_log_refill_locked(&cache->log, size, whole)) == -ENOSPC) {
-		err = make_room_locked(cache);
-		if (err)
-			break;
-	}
+	err = kc_log_open_run_locked(&cache->log, size, room);
 	mutex_unlock(&cache->arena.mutex);
 	return err;
 }
 
-/* Drops all memory in which nothing lives. False if there was none. */
-static bool drop_free_locked(struct kc_cache *cache)
+/* Evicts, and gives back, as much as a run takes. */
+static int make_room_for_run(struct kc_cache *cache, u32 nr_chunks)
 {
-	bool is_any = kc_evict_pool_dead_locked(&cache->evict);
+	int err = 0;
+	u32 i;
 
-	while (kc_log_drop_pool_locked(&cache->log))
-		is_any = true;
-	return is_any;
+	if (mutex_lock_killable(&cache->evict.mutex))
+		return -EINTR;
+	for (i = 0; i < nr_chunks && !err; i++) {
+		err = fatal_signal_pending(current) ? -EINTR :
+		      kc_evict_one_locked(&cache->evict);
+	}
+	mutex_unlock(&cache->evict.mutex);
+	return err == -ENOSPC && i > 1 ? 0 : err;
 }
 
 /**
@@ -62,32 +135,47 @@ static bool drop_free_locked(struct kc_cache *cache)
  */
 int kc_space_open_run(struct kc_cache *cache, u32 size, struct kc_room *room)
 {
-	u32 nr = DIV_ROUND_UP(size, kc_chunk_size(&cache->arena)), i;
+	u32 nr = DIV_ROUND_UP(size, kc_chunk_size(&cache->arena));
 	int err;
 
-	if (mutex_lock_killable(&cache->arena.mutex))
-		return -EINTR;
-	while ((err = kc_log_open_run_locked(&cache->log, size, room)) == -ENOSPC) {
-		if (drop_free_locked(cache))
+	while ((err = open_run(cache, size, room)) == -ENOSPC) {
+		if (give_back_free(cache))
 			continue;
-		for (i = 0; i < nr && !(err = make_room_locked(cache)); i++)
-			;
-		if (!i)
+		err = make_room_for_run(cache, nr);
+		if (err)
 			break;
-		drop_free_locked(cache);
+		give_back_free(cache);
 	}
-	mutex_unlock(&cache->arena.mutex);
 	return err;
 }
 
-/* Gives the memory of a segment back, so that the table can have it. */
-static int give_back_one_locked(struct kc_cache *cache)
+static bool drop_one(struct kc_cache *cache, u32 keep)
 {
-	int err = kc_log_drop_pool_locked(&cache->log) ? 0 : make_room_locked(cache);
+	bool is_dropped;
 
-	kc_log_drop_pool_locked(&cache->log);
-	kc_log_reap_locked(&cache->log);
-	return err;
+	mutex_lock(&cache->arena.mutex);
+	kc_log_collect_locked(&cache->log);
+	is_dropped = kc_log_drop_pool_locked(&cache->log, keep);
+	mutex_unlock(&cache->arena.mutex);
+	return is_dropped;
+}
+
+/* Gives the memory of a segment back, so that something else can have it. */
+static int give_back_one(struct kc_cache *cache)
+{
+	bool is_dropped;
+	int i, err = 0;
+
+	if (mutex_lock_killable(&cache->evict.mutex))
+		return -EINTR;
+	is_dropped = drop_one(cache, KC_LOG_RESERVE);
+	for (i = 0; i < GIVE_BACK_TRIES && !is_dropped && !err; i++) {
+		err = kc_evict_one_locked(&cache->evict);
+		is_dropped = drop_one(cache, err ? 0 : KC_LOG_RESERVE);
+	}
+	mutex_unlock(&cache->evict.mutex);
+	kc_log_reap(&cache->log);
+	return is_dropped ? 0 : err;
 }
 
 /**
@@ -101,14 +189,24 @@ int kc_space_grow_overflow(struct kc_cache *cache)
 {
 	int err;
 
-	if (mutex_lock_killable(&cache->arena.mutex))
-		return -EINTR;
-	while ((err = kc_table_grow_overflow_locked(&cache->table)) == -ENOSPC) {
-		err = give_back_one_locked(cache);
-		if (err)
-			break;
-	}
-	mutex_unlock(&cache->arena.mutex);
+	do {
+		if (mutex_lock_killable(&cache->arena.mutex))
+			return -EINTR;
+		err = kc_table_grow_overflow_locked(&cache->table);
+		mutex_unlock(&cache->arena.mutex);
+		if (err != -ENOSPC)
+			return err;
+		err = fatal_signal_pending(current) ? -EINTR : give_back_one(cache);
+	} while (!err);
+	return err;
+}
+
+static int split_locked(struct kc_cache *cache, int nr)
+{
+	int err = 0;
+
+	while (nr-- && !err && kc_table_wants_split(&cache->table))
+		err = kc_table_split_locked(&cache->table);
 	return err;
 }
 
@@ -116,37 +214,125 @@ int kc_space_grow_overflow(struct kc_cache *cache)
  * kc_space_grow_table() - let the table follow the number of entries
  * @cache: which
  *
- * If another is at it, or there is no memory, chains get longer instead, and a
- * later operation comes here again.
+ * If another is at it, or there is no memory, chains get longer instead, and the
+ * worker or a later operation comes here again.
  *
  * Context: Process context, holds nothing.
  */
 void kc_space_grow_table(struct kc_cache *cache)
 {
-	int i;
+	int err;
 
 	if (!mutex_trylock(&cache->arena.mutex))
 		return;
-	for (i = 0; i < SPLITS_MAX && kc_table_wants_split(&cache->table); i++)
-		if (kc_table_split_locked(&cache->table) && give_back_one_locked(cache))
-			break;
+	err = split_locked(cache, SPLITS_MAX);
 	mutex_unlock(&cache->arena.mutex);
+	if (err)
+		kc_space_wake(cache);
 }
 
 /**
- * kc_space_shrink_table_locked() - let the table follow when entries have left
+ * kc_space_shrink_table() - let the table follow when entries have left
  * @cache: which
  *
- * Context: Process context, holds arena->mutex.
+ * Context: Process context, holds evict->mutex. May wait for a grace period.
  */
-void kc_space_shrink_table_locked(struct kc_cache *cache)
+void kc_space_shrink_table(struct kc_cache *cache)
 {
 	struct kc_table *table = &cache->table;
+	int i, err = 0;
 
-	while (kc_table_wants_merge(table)) {
-		if (kc_table_merge_locked(table) && kc_table_grow_overflow_locked(table))
-			break;
+	lockdep_assert_held(&cache->evict.mutex);
+	while (!err && kc_table_wants_merge(table)) {
+		mutex_lock(&cache->arena.mutex);
+		for (i = 0; i < SPLITS_WORKER && !err && kc_table_wants_merge(table); i++)
+			if (kc_table_merge_locked(table))
+				err = kc_table_grow_overflow_locked(table);
+		mutex_unlock(&cache->arena.mutex);
 		cond_resched();
 	}
-	kc_table_trim_locked(table);
+	kc_table_trim(table);
+}
+
+/* -------- the worker -------- */
+
+/**
+ * kc_space_wake() - let the worker look what there is to do
+ * @cache: which
+ *
+ * Context: Any.
+ */
+void kc_space_wake(struct kc_cache *cache)
+{
+	queue_work(system_unbound_wq, &cache->work);
+}
+
+static void follow_table(struct kc_cache *cache)
+{
+	int err = 0;
+
+	while (!err && kc_table_wants_split(&cache->table)) {
+		mutex_lock(&cache->arena.mutex);
+		err = split_locked(cache, SPLITS_WORKER);
+		mutex_unlock(&cache->arena.mutex);
+		if (err)
+			err = give_back_one(cache);
+		cond_resched();
+	}
+	mutex_lock(&cache->evict.mutex);
+	if (kc_table_wants_merge(&cache->table))
+		kc_space_shrink_table(cache);
+	mutex_unlock(&cache->evict.mutex);
+}
+
+/* Makes a ghost set, or one of another size, once something had to be evicted. */
+static void follow_ghost(struct kc_cache *cache)
+{
+	struct kc_evict *evict = &cache->evict;
+	u64 entries = percpu_counter_sum_positive(&cache->table.nr_entries);
+	s64 nr = kc_ghost_bytes(entries) >> cache->arena.chunk_shift;
+	int err;
+
+	mutex_lock(&evict->mutex);
+	if (evict->is_needed && !kc_ghost_fits(&evict->ghost, entries)) {
+		err = kc_ghost_make(&evict->ghost, entries);
+		for (; err && nr >= 0; nr--) {
+			if (kc_evict_one_locked(evict))
+				break;
+			give_back_free(cache);
+			err = kc_ghost_make(&evict->ghost, entries);
+		}
+	}
+	mutex_unlock(&evict->mutex);
+}
+
+static void stay_ahead(struct kc_cache *cache)
+{
+	int err;
+
+	do {
+		err = -EALREADY;
+		kc_hints_take_some(&cache->hints, HINT_PAGES);
+		mutex_lock(&cache->evict.mutex);
+		if (nr_free(cache) < KC_LOG_RESERVE + nr_ahead(cache))
+			err = kc_evict_one_locked(&cache->evict);
+		mutex_unlock(&cache->evict.mutex);
+		cond_resched();
+	} while (!err);
+}
+
+/**
+ * kc_space_work() - have memory ready before it is asked for
+ * @work: of the cache
+ *
+ * Context: Process context, holds nothing.
+ */
+void kc_space_work(struct work_struct *work)
+{
+	struct kc_cache *cache = container_of(work, struct kc_cache, work);
+
+	kc_log_reap(&cache->log);
+	follow_table(cache);
+	follow_ghost(cache);
+	stay_ahead(cache);
 }

@@ -26,7 +26,11 @@ enum kc_counter {
 	KC_STAT_evictions,	/* entries that left to make room */
 	KC_STAT_expirations,	/* entries that left because their time was up */
 	KC_STAT_flushed,	/* entries that left in a FLUSH */
-	KC_STAT_moves,		/* entries that compaction copied */
+	KC_STAT_promotions,	/* entries that went from small to main */
+	KC_STAT_ghost_hits,	/* new entries that were remembered */
+	KC_STAT_moves,		/* entries that eviction or compaction copied */
+	KC_STAT_moved_bytes,	/* of these entries */
+	KC_STAT_shrunk_bytes,	/* given back because the system needed memory */
 	KC_STAT_retries,	/* operations begun again for a concurrent change */
 	KC_STAT_faults,		/* copies begun again for a page fault */
 	KC_STAT_no_space,	/* operations that failed with ENOSPC */
@@ -39,6 +43,9 @@ struct kc_stats {
 
 #define kc_stats_inc(stats, name) \
 	this_cpu_inc((stats)->count[KC_STAT_##name])
+
+#define kc_stats_add(stats, name, n) \
+	this_cpu_add((stats)->count[KC_STAT_##name], n)
 
 u64 kc_stats_sum(struct kc_stats __percpu *stats, enum kc_counter which);
 

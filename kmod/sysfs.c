@@ -18,6 +18,8 @@ static ssize_t counter_show(struct device *dev, struct device_attribute *attr, c
 	struct kc_cache *cache = dev_get_drvdata(dev);
 	enum kc_counter which = (uintptr_t)container_of(attr, struct dev_ext_attribute, attr)->var;
 
+	if (which == KC_STAT_hits || which == KC_STAT_misses)
+		kc_hints_take_all(&cache->hints);
 	return sysfs_emit(buf, "%llu\n", kc_stats_sum(cache->stats, which));
 }
 
@@ -54,7 +56,11 @@ COUNTER(flushes);
 COUNTER(evictions);
 COUNTER(expirations);
 COUNTER(flushed);
+COUNTER(promotions);
+COUNTER(ghost_hits);
 COUNTER(moves);
+COUNTER(moved_bytes);
+COUNTER(shrunk_bytes);
 COUNTER(retries);
 COUNTER(faults);
 COUNTER(no_space);
@@ -67,6 +73,8 @@ ACCOUNT(bytes_allocated);
 ACCOUNT(bytes_live);
 ACCOUNT(bytes_dead);
 ACCOUNT(bytes_free);
+ACCOUNT(bytes_small);
+ACCOUNT(bytes_main);
 
 static struct attribute *stats_attrs[] = {
 	&stats_hits.attr.attr,
@@ -81,7 +89,11 @@ static struct attribute *stats_attrs[] = {
 	&stats_evictions.attr.attr,
 	&stats_expirations.attr.attr,
 	&stats_flushed.attr.attr,
+	&stats_promotions.attr.attr,
+	&stats_ghost_hits.attr.attr,
 	&stats_moves.attr.attr,
+	&stats_moved_bytes.attr.attr,
+	&stats_shrunk_bytes.attr.attr,
 	&stats_retries.attr.attr,
 	&stats_faults.attr.attr,
 	&stats_no_space.attr.attr,
@@ -93,6 +105,8 @@ static struct attribute *stats_attrs[] = {
 	&stats_bytes_live.attr.attr,
 	&stats_bytes_dead.attr.attr,
 	&stats_bytes_free.attr.attr,
+	&stats_bytes_small.attr.attr,
+	&stats_bytes_main.attr.attr,
 	NULL
 };
 
@@ -158,6 +172,44 @@ static ssize_t max_bytes_store(struct device *dev, struct device_attribute *attr
 }
 static DEVICE_ATTR_RW(max_bytes);
 
+static ssize_t min_bytes_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct kc_cache *cache = dev_get_drvdata(dev);
+
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(cache->min_bytes));
+}
+
+static ssize_t min_bytes_store(struct device *dev, struct device_attribute *attr,
+			       const char *buf, size_t count)
+{
+	u64 min_bytes;
+	int err = kc_parse_bytes(buf, &min_bytes);
+
+	if (!err)
+		err = kc_cache_set_min(dev_get_drvdata(dev), min_bytes);
+	return err ?: count;
+}
+static DEVICE_ATTR_RW(min_bytes);
+
+static ssize_t promote_after_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct kc_cache *cache = dev_get_drvdata(dev);
+
+	return sysfs_emit(buf, "%u\n", READ_ONCE(cache->evict.promote_after));
+}
+
+static ssize_t promote_after_store(struct device *dev, struct device_attribute *attr,
+				   const char *buf, size_t count)
+{
+	u32 uses;
+	int err = kstrtou32(buf, 10, &uses);
+
+	if (!err)
+		err = kc_cache_set_promote_after(dev_get_drvdata(dev), uses);
+	return err ?: count;
+}
+static DEVICE_ATTR_RW(promote_after);
+
 static ssize_t value_max_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%llu\n", kc_cache_value_max(dev_get_drvdata(dev)));
@@ -172,6 +224,8 @@ static DEVICE_ATTR_RO(key_max);
 
 static struct attribute *limits_attrs[] = {
 	&dev_attr_max_bytes.attr,
+	&dev_attr_min_bytes.attr,
+	&dev_attr_promote_after.attr,
 	&dev_attr_value_max.attr,
 	&dev_attr_key_max.attr,
 	NULL

@@ -2,6 +2,7 @@
 #include <linux/bitrev.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
+#include <linux/prefetch.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -20,14 +21,33 @@ static_assert(sizeof(struct kcache_entry) % KCACHE_ALIGN == 0);
 
 static __always_inline struct kcache_bucket *home_bucket(struct kc_table *table, u32 index)
 {
-	return kc_arena_ptr(table->arena, KC_BUCKETS, (u64)index * BUCKET_BYTES, BUCKET_BYTES);
+	return kc_arena_ptr(table->arena, KCACHE_BUCKETS, (u64)index * BUCKET_BYTES, BUCKET_BYTES);
 }
 
 /* @next counts from 1. */
 static struct kcache_bucket *overflow_bucket(struct kc_table *table, u32 next)
 {
-	return kc_arena_ptr(table->arena, KC_OVERFLOW, (next - 1ULL) * BUCKET_BYTES,
+	return kc_arena_ptr(table->arena, KCACHE_OVERFLOW, (next - 1ULL) * BUCKET_BYTES,
 			    BUCKET_BYTES);
+}
+
+/*
+ * Makes zeroed memory a bucket. Its seq is random, so that who has seen a bucket
+ * here before it was given back does not take this one for that.
+ */
+static void begin_bucket(struct kcache_bucket *bucket)
+{
+	u32 seq;
+
+	get_random_bytes(&seq, sizeof(seq));
+	WRITE_ONCE(bucket->seq, (seq | 2) & ~1U);
+}
+
+static void set_nr_buckets(struct kc_table *table, u32 nr)
+{
+	WRITE_ONCE(table->nr_buckets, nr);
+	/* Pairs with kcache_chain_begin(). */
+	smp_store_release(table->size, kcache_table_size(nr));
 }
 
 static u32 buckets_per_block(const struct kc_table *table)
@@ -56,7 +76,9 @@ int kc_table_init(struct kc_table *table, struct kc_arena *arena)
 		.nr_buckets = nr_stripes,
 	};
 	spin_lock_init(&table->overflow_lock);
-	get_random_bytes(table->seed, sizeof(table->seed));
+	get_random_bytes(arena->header->secret, sizeof(arena->header->secret));
+	table->secret = arena->header->secret;
+	table->size = &arena->header->table_size;
 
 	if (kc_arena_charge(arena, array_size(nr_stripes, sizeof(*table->stripe))))
 		return -ENOSPC;
@@ -69,10 +91,13 @@ int kc_table_init(struct kc_table *table, struct kc_arena *arena)
 		goto err_free_stripe;
 	nr_blocks = DIV_ROUND_UP(nr_stripes, buckets_per_block(table));
 	mutex_lock(&arena->mutex);
-	err = kc_arena_populate_locked(arena, KC_BUCKETS, 0, nr_blocks);
+	err = kc_arena_populate_locked(arena, KCACHE_BUCKETS, 0, nr_blocks);
+	for (i = 0; !err && i < nr_stripes; i++)
+		begin_bucket(home_bucket(table, i));
 	mutex_unlock(&arena->mutex);
 	if (err)
 		goto err_destroy_counter;
+	WRITE_ONCE(*table->size, kcache_table_size(nr_stripes));
 	return 0;
 
 err_destroy_counter:
@@ -97,59 +122,8 @@ static void assert_stripe_held(struct kc_table *table, u64 hash)
 	lockdep_assert_held(&kc_table_stripe(table, hash)->lock);
 }
 
-/*
- * The entry in slot @value if its key is @key. Lockless callers may come with a
- * slot whose memory has got other content since: everything is bounded here, and
- * nothing is believed until the seq is checked.
- */
-static __always_inline struct kcache_entry *
-entry_with_key(struct kc_table *table, u64 value, const void *key, u32 key_len)
-{
-	u64 offset = kcache_slot_offset(value);
-	u32 left = kc_block_size(table->arena) - (offset & (kc_block_size(table->arena) - 1));
-	struct kcache_entry *entry = kc_arena_ptr(table->arena, KC_SEGMENTS, offset,
-						  sizeof(*entry));
-	u16 stored;
-
-	if (unlikely(!entry))
-		return NULL;
-	stored = READ_ONCE(entry->key_len);
-	if (kcache_entry_key_len(stored) != key_len || kcache_entry_value_offset(stored) > left)
-		return NULL;
-	if (!kcache_key_is_equal((void *)entry + kcache_entry_key_offset(stored), key, key_len))
-		return NULL;
-	return entry;
-}
-
-/* Looks for @key in one bucket. -EAGAIN: go on with the next of the chain. */
-static __always_inline int find_in_bucket(struct kc_table *table, struct kcache_bucket *bucket,
-					  u64 tag, const void *key, u32 key_len,
-					  struct kc_found *found)
-{
-	int i;
-
-	for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
-		u64 value = READ_ONCE(bucket->slot[i]);
-		struct kcache_entry *entry;
-
-		if (!value)
-			return -ENOENT;
-		if ((value ^ tag) & KCACHE_TAG_MASK)
-			continue;
-		entry = entry_with_key(table, value, key, key_len);
-		if (unlikely(!entry))
-			continue;
-		found->entry = entry;
-		found->slot = &bucket->slot[i];
-		found->value = value;
-		found->offset = kcache_slot_offset(value);
-		return 0;
-	}
-	return READ_ONCE(bucket->next) ? -EAGAIN : -ENOENT;
-}
-
 static struct kcache_bucket *begin_locked(struct kc_table *table, u64 hash,
-					  struct kc_found *found)
+					  struct kcache_found *found)
 {
 	assert_stripe_held(table, hash);
 	found->home = home_bucket(table, kcache_bucket_index(hash, READ_ONCE(table->nr_buckets)));
@@ -169,15 +143,16 @@ static struct kcache_bucket *begin_locked(struct kc_table *table, u64 hash,
  * Return: whether it is there. It stays so as long as the stripe is held.
  */
 bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32 key_len,
-			  struct kc_found *found)
+			  struct kcache_found *found)
 {
 	struct kcache_bucket *bucket = begin_locked(table, hash, found);
-	u64 tag = kcache_slot_tag(hash);
-	int err;
 
-	while ((err = find_in_bucket(table, bucket, tag, key, key_len, found)) == -EAGAIN)
+	while (kcache_find_in_bucket(table, bucket, hash, key, key_len, found) != KCACHE_FOUND) {
+		if (!bucket->next)
+			return false;
 		bucket = overflow_bucket(table, bucket->next);
-	return !err;
+	}
+	return true;
 }
 
 /**
@@ -191,7 +166,7 @@ bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32
  * Return: false if the entry is dead.
  */
 bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
-				 struct kc_found *found)
+				 struct kcache_found *found)
 {
 	struct kcache_bucket *bucket = begin_locked(table, hash, found);
 	u64 loc = offset / KCACHE_ALIGN;
@@ -199,12 +174,14 @@ bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
 
 	for (;; bucket = overflow_bucket(table, bucket->next)) {
 		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
-			if ((bucket->slot[i] & KCACHE_LOC_MASK) != loc)
+			u64 value = READ_ONCE(bucket->slot[i]);
+
+			if ((value & KCACHE_LOC_MASK) != loc)
 				continue;
-			found->entry = kc_arena_ptr(table->arena, KC_SEGMENTS, offset,
+			found->entry = kc_arena_ptr(table->arena, KCACHE_SEGMENTS, offset,
 						    sizeof(*found->entry));
 			found->slot = &bucket->slot[i];
-			found->value = bucket->slot[i];
+			found->value = value;
 			found->offset = offset;
 			return true;
 		}
@@ -213,52 +190,30 @@ bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
 	}
 }
 
-/* Steps 1 of the read protocol. False if the bucket is being written. */
-static bool chain_begin_rcu(struct kc_table *table, u64 hash, u32 *nr, struct kc_found *found)
+/**
+ * kc_table_find_again_rcu() - go on when the chain was being written
+ * @table: as for kc_table_find_rcu(), which alone calls this
+ * @hash: the same
+ * @key: the same
+ * @key_len: the same
+ * @found: the same
+ *
+ * A few more looks, then one with the stripe.
+ *
+ * Return: whether it is there.
+ */
+bool kc_table_find_again_rcu(struct kc_table *table, u64 hash, const void *key, u32 key_len,
+			     struct kcache_found *found)
 {
-	/* Pairs with the stores in kc_table_split_locked() and _merge_locked(). */
-	*nr = smp_load_acquire(&table->nr_buckets);
-	found->home = home_bucket(table, kcache_bucket_index(hash, *nr));
-	/* Pairs with kc_bucket_write_end(). */
-	found->seq = smp_load_acquire(&found->home->seq);
-	return !(found->seq & 1);
-}
-
-static __always_inline int find_once_rcu(struct kc_table *table, u64 hash, const void *key,
-					 u32 key_len, struct kc_found *found)
-{
-	struct kcache_bucket *bucket;
-	u32 nr, next;
-	int err;
-
-	if (!chain_begin_rcu(table, hash, &nr, found))
-		return -EAGAIN;
-	bucket = found->home;
-	while ((err = find_in_bucket(table, bucket, kcache_slot_tag(hash), key, key_len,
-				     found)) == -EAGAIN) {
-		next = READ_ONCE(bucket->next);
-		/* Only a chain that did not change is sure to end. */
-		if (!next || !kc_found_is_valid(found))
-			return -EAGAIN;
-		bucket = overflow_bucket(table, next);
-	}
-	if (err && (!kc_found_is_valid(found) || READ_ONCE(table->nr_buckets) != nr))
-		return -EAGAIN;
-	return err;
-}
-
-/* For when the chain was being written: a few more looks, then with the stripe. */
-static noinline bool find_again_rcu(struct kc_table *table, u64 hash, const void *key,
-				    u32 key_len, struct kc_found *found)
-{
+	enum kcache_find_result result;
 	bool is_there;
-	int tries, err;
+	int tries;
 
 	for (tries = 0; tries < LOCKLESS_TRIES; tries++) {
 		cpu_relax();
-		err = find_once_rcu(table, hash, key, key_len, found);
-		if (err != -EAGAIN)
-			return !err;
+		result = kcache_find(table, hash, key, key_len, found);
+		if (result != KCACHE_CHANGED)
+			return result == KCACHE_FOUND;
 	}
 	kc_table_lock(table, hash);
 	is_there = kc_table_find_locked(table, hash, key, key_len, found);
@@ -266,26 +221,68 @@ static noinline bool find_again_rcu(struct kc_table *table, u64 hash, const void
 	return is_there;
 }
 
-/**
- * kc_table_find_rcu() - find a key without a lock
- * @table: where
- * @hash: of the key
- * @key: key bytes
- * @key_len: their number
- * @found: out. What is read from @entry and behind it holds only if
- *	kc_found_is_valid() says so afterwards.
- *
- * Context: RCU read section.
- * Return: whether it is there. A miss is final.
- */
-bool kc_table_find_rcu(struct kc_table *table, u64 hash, const void *key, u32 key_len,
-		       struct kc_found *found)
+/* The bucket of @hash will soon be written. RCU read section. */
+void kc_table_prefetch_rcu(struct kc_table *table, u64 hash)
 {
-	int err = find_once_rcu(table, hash, key, key_len, found);
+	prefetchw(home_bucket(table, kcache_bucket_index(hash, READ_ONCE(table->nr_buckets))));
+}
 
-	if (likely(err != -EAGAIN))
-		return !err;
-	return find_again_rcu(table, hash, key, key_len, found);
+/**
+ * kc_table_use_slot_rcu() - count a use, unless the slot is saturated or has changed
+ * @slot: the slot
+ * @value: what was read from it, not saturated
+ *
+ * Context: RCU read section, or holds the stripe. The slot may lead to another
+ * entry by now, or be free: it is changed only if it still is @value.
+ */
+void kc_table_use_slot_rcu(u64 *slot, u64 value)
+{
+	try_cmpxchg(slot, &value, value + (1ULL << KCACHE_FREQUENCY_SHIFT));
+}
+
+/* Overflow buckets that a hint is followed to. */
+#define USE_CHAIN_MAX	4
+
+/**
+ * kc_table_use_hash_rcu() - count a use of some entry with this tag
+ * @table: where
+ * @hash: of its key, as somebody says who may be wrong or lying
+ *
+ * Context: RCU read section. Bounded, takes no lock. The worst that can come of a
+ * wrong hint is that an entry stays longer than it deserves.
+ */
+void kc_table_use_hash_rcu(struct kc_table *table, u64 hash)
+{
+	struct kcache_bucket *bucket;
+	int chain, i;
+	u32 next;
+
+	/* Pairs with set_nr_buckets(). */
+	bucket = home_bucket(table, kcache_bucket_at(hash, smp_load_acquire(table->size)));
+	for (chain = 0; bucket && chain <= USE_CHAIN_MAX; chain++) {
+		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
+			u64 value = READ_ONCE(bucket->slot[i]);
+
+			if (!value)
+				return;
+			if (!kcache_slot_has_tag(value, hash))
+				continue;
+			if (kc_slot_frequency(value) != KCACHE_FREQUENCY_MAX)
+				kc_table_use_slot_rcu(&bucket->slot[i], value);
+			return;
+		}
+		next = READ_ONCE(bucket->next);
+		bucket = next ? overflow_bucket(table, next) : NULL;
+	}
+}
+
+/* Not by memset(): others may be about to count a use in a slot. */
+static void clear_slots(struct kcache_bucket *bucket)
+{
+	int i;
+
+	for (i = 0; i < KCACHE_BUCKET_SLOTS; i++)
+		WRITE_ONCE(bucket->slot[i], 0);
 }
 
 /* An overflow bucket without slots, counted from 1; 0: there is none. */
@@ -307,7 +304,7 @@ static void overflow_put(struct kc_table *table, u32 next)
 {
 	struct kcache_bucket *bucket = overflow_bucket(table, next);
 
-	memset(bucket->slot, 0, sizeof(bucket->slot));
+	clear_slots(bucket);
 	spin_lock(&table->overflow_lock);
 	WRITE_ONCE(bucket->next, table->overflow_free);
 	table->overflow_free = next;
@@ -329,9 +326,12 @@ int kc_table_grow_overflow_locked(struct kc_table *table)
 
 	if (first > U32_MAX - nr)
 		return -ENOSPC;
-	err = kc_arena_populate_locked(table->arena, KC_OVERFLOW, first / nr, 1);
-	if (err)
-		return err;
+	/* A trim that waits for readers has not taken it yet. */
+	if (!overflow_bucket(table, first + 1)) {
+		err = kc_arena_populate_locked(table->arena, KCACHE_OVERFLOW, first / nr, 1);
+		if (err)
+			return err;
+	}
 	rcu_read_lock();
 	spin_lock(&table->overflow_lock);
 	table->nr_overflow += nr;
@@ -344,19 +344,25 @@ int kc_table_grow_overflow_locked(struct kc_table *table)
 	return 0;
 }
 
+static u64 make_slot(u64 hash, u64 offset, u32 frequency)
+{
+	return kcache_slot_make(hash, offset) | (u64)frequency << KCACHE_FREQUENCY_SHIFT;
+}
+
 /**
  * kc_table_insert_locked() - put in an entry whose key is not there
  * @table: where
  * @hash: of the key
  * @offset: of the entry, which is complete
+ * @frequency: to begin with
  *
  * Context: Holds the stripe and an RCU read section.
  * Return: 0, or -ENOSPC if the chain is full and there is no overflow bucket:
  * kc_table_grow_overflow_locked() helps.
  */
-int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset)
+int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset, u32 frequency)
 {
-	u64 value = kcache_slot_make(hash, offset);
+	u64 value = make_slot(hash, offset, frequency);
 	struct kcache_bucket *home, *bucket, *added;
 	u32 next;
 	int i;
@@ -365,7 +371,7 @@ int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset)
 	home = home_bucket(table, kcache_bucket_index(hash, READ_ONCE(table->nr_buckets)));
 	for (bucket = home; bucket->next; bucket = overflow_bucket(table, bucket->next))
 		;
-	for (i = 0; i < KCACHE_BUCKET_SLOTS && bucket->slot[i]; i++)
+	for (i = 0; i < KCACHE_BUCKET_SLOTS && READ_ONCE(bucket->slot[i]); i++)
 		;
 	if (i < KCACHE_BUCKET_SLOTS) {
 		kc_bucket_write_begin(home);
@@ -392,15 +398,33 @@ int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset)
  * @hash: of the key
  * @found: the slot, found under this hold of the stripe
  * @offset: of the new entry, which is complete
+ * @frequency: of the new entry
  *
  * Context: Holds the stripe. The old entry is dead afterwards.
  */
-void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kc_found *found, u64 offset)
+void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
+			     u64 offset, u32 frequency)
 {
 	assert_stripe_held(table, hash);
 	kc_bucket_write_begin(found->home);
-	WRITE_ONCE(*found->slot, kcache_slot_make(hash, offset));
+	WRITE_ONCE(*found->slot, make_slot(hash, offset, frequency));
 	kc_bucket_write_end(found->home);
+}
+
+/**
+ * kc_table_set_frequency_locked() - forget uses, or make some up
+ * @table: where
+ * @hash: of the key
+ * @found: the slot, found under this hold of the stripe
+ * @frequency: to set
+ *
+ * Context: Holds the stripe.
+ */
+void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
+				   struct kcache_found *found, u32 frequency)
+{
+	assert_stripe_held(table, hash);
+	WRITE_ONCE(*found->slot, make_slot(hash, found->offset, frequency));
 }
 
 /**
@@ -414,7 +438,7 @@ void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kc_found *
  * Context: Holds the stripe and an RCU read section. The entry is dead
  * afterwards.
  */
-void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kc_found *found)
+void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_found *found)
 {
 	struct kcache_bucket *last = found->home, *before = NULL;
 	u32 emptied = 0;
@@ -425,10 +449,10 @@ void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kc_found *f
 		before = last;
 		last = overflow_bucket(table, last->next);
 	}
-	for (i = KCACHE_BUCKET_SLOTS - 1; !last->slot[i]; i--)
+	for (i = KCACHE_BUCKET_SLOTS - 1; !READ_ONCE(last->slot[i]); i--)
 		;
 	kc_bucket_write_begin(found->home);
-	WRITE_ONCE(*found->slot, last->slot[i]);
+	WRITE_ONCE(*found->slot, READ_ONCE(last->slot[i]));
 	WRITE_ONCE(last->slot[i], 0);
 	if (i == 0 && before) {
 		emptied = before->next;
@@ -483,7 +507,7 @@ static void chain_end(struct chain_out *out)
 
 static u64 hash_of_slot(struct kc_table *table, u64 value)
 {
-	struct kcache_entry *entry = kc_arena_ptr(table->arena, KC_SEGMENTS,
+	struct kcache_entry *entry = kc_arena_ptr(table->arena, KCACHE_SEGMENTS,
 						  kcache_slot_offset(value), sizeof(*entry));
 
 	return kc_table_hash_entry(table, entry);
@@ -504,7 +528,8 @@ static void chain_distribute(struct kc_table *table, struct kcache_bucket *home,
 	int i;
 
 	do {
-		memcpy(slot, bucket->slot, sizeof(slot));
+		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++)
+			slot[i] = READ_ONCE(bucket->slot[i]);
 		next = bucket->next;
 		if (index) {
 			WRITE_ONCE(bucket->next, *spare);
@@ -551,13 +576,17 @@ int kc_table_split_locked(struct kc_table *table)
 	if (nr == 1U << 31)
 		return -ENOSPC;
 	if (!home_bucket(table, nr) &&
-	    kc_arena_populate_locked(table->arena, KC_BUCKETS, nr / buckets_per_block(table), 1))
+	    kc_arena_populate_locked(table->arena, KCACHE_BUCKETS, nr / buckets_per_block(table),
+				     1))
 		return -ENOSPC;
+
+	new = home_bucket(table, nr);
+	if (!new->seq)
+		begin_bucket(new);
 
 	rcu_read_lock();
 	kc_table_lock(table, nr);
 	old = home_bucket(table, split_partner(nr));
-	new = home_bucket(table, nr);
 	low = (struct chain_out) { .tail = old };
 	high = (struct chain_out) { .tail = new };
 	kc_bucket_write_begin(old);
@@ -565,8 +594,8 @@ int kc_table_split_locked(struct kc_table *table)
 	chain_distribute(table, old, 1U << ilog2(nr), &low, &high, &spare);
 	chain_end(&low);
 	chain_end(&high);
-	/* A reader that sees the number sees @new odd; pairs with chain_begin_rcu(). */
-	smp_store_release(&table->nr_buckets, nr + 1);
+	/* A reader that sees the number sees @new odd; pairs with kcache_chain_begin(). */
+	set_nr_buckets(table, nr + 1);
 	kc_bucket_write_end(new);
 	kc_bucket_write_end(old);
 	kc_table_unlock(table, nr);
@@ -607,10 +636,10 @@ int kc_table_merge_locked(struct kc_table *table)
 	chain_distribute(table, old, 0, &out, &out, &spare);
 	chain_distribute(table, last, 0, &out, &out, &spare);
 	chain_end(&out);
-	memset(last->slot, 0, sizeof(last->slot));
+	clear_slots(last);
 	WRITE_ONCE(last->next, 0);
-	/* Who misses in @last sees the number change; pairs with chain_begin_rcu(). */
-	smp_store_release(&table->nr_buckets, nr);
+	/* Who misses in @last sees the number change; pairs with kcache_chain_begin(). */
+	set_nr_buckets(table, nr);
 	kc_bucket_write_end(last);
 	kc_bucket_write_end(old);
 	kc_table_unlock(table, nr);
@@ -619,32 +648,64 @@ int kc_table_merge_locked(struct kc_table *table)
 	return 0;
 }
 
+/* Blocks that a region has from @first on. */
+static u32 count_blocks_locked(struct kc_arena *arena, enum kcache_region region, u32 first)
+{
+	u32 nr = 0;
+
+	while (kc_dir_get(arena, &arena->dir[region], first + nr))
+		nr++;
+	return nr;
+}
+
+/* Blocks behind those that hold @nr buckets. */
+static u32 count_spare_locked(struct kc_table *table, enum kcache_region region, u32 nr,
+			      u32 *first)
+{
+	*first = DIV_ROUND_UP(nr, buckets_per_block(table));
+	return count_blocks_locked(table->arena, region, *first);
+}
+
+static void release_spare_locked(struct kc_table *table, enum kcache_region region, u32 nr)
+{
+	u32 first, nr_blocks = count_spare_locked(table, region, nr, &first);
+
+	kc_arena_release_locked(table->arena, region, first, nr_blocks);
+}
+
 /**
- * kc_table_trim_locked() - give back the memory of merged buckets
+ * kc_table_trim() - give back the memory of merged buckets
  * @table: which
  *
- * Context: Process context, holds arena->mutex. Waits for a grace period, so
- * that no reader stands in what goes.
+ * Waits for a grace period, so that no reader stands in what goes. Meanwhile the
+ * table may grow into it again, and keeps what it took.
+ *
+ * Context: Process context, does not hold arena->mutex. Neither this nor
+ * kc_table_merge_locked() runs at the same time.
  */
-void kc_table_trim_locked(struct kc_table *table)
+void kc_table_trim(struct kc_table *table)
 {
-	struct kc_arena *arena = table->arena;
-	u32 per_block = buckets_per_block(table);
-	u32 first = DIV_ROUND_UP(table->nr_buckets, per_block);
-	u32 nr = 0, nr_overflow;
+	struct mutex *mutex = &table->arena->mutex;
+	bool is_any;
+	u32 first;
 
+	mutex_lock(mutex);
 	spin_lock(&table->overflow_lock);
-	nr_overflow = table->nr_overflow_used ? 0 : table->nr_overflow;
-	if (nr_overflow) {
+	if (!table->nr_overflow_used) {
 		table->overflow_free = 0;
 		table->nr_overflow = 0;
 	}
 	spin_unlock(&table->overflow_lock);
+	is_any = count_spare_locked(table, KCACHE_BUCKETS, table->nr_buckets, &first) ||
+		 count_spare_locked(table, KCACHE_OVERFLOW, table->nr_overflow, &first);
+	mutex_unlock(mutex);
+	if (!is_any)
+		return;
 	synchronize_rcu();
-	while (kc_dir_get(arena, &arena->dir[KC_BUCKETS], first + nr))
-		nr++;
-	kc_arena_release_locked(arena, KC_BUCKETS, first, nr);
-	kc_arena_release_locked(arena, KC_OVERFLOW, 0, nr_overflow / per_block);
+	mutex_lock(mutex);
+	release_spare_locked(table, KCACHE_BUCKETS, table->nr_buckets);
+	release_spare_locked(table, KCACHE_OVERFLOW, table->nr_overflow);
+	mutex_unlock(mutex);
 }
 
 static u64 reverse_bits(u64 v)
@@ -653,18 +714,19 @@ static u64 reverse_bits(u64 v)
 }
 
 /* Enters the entry of @value in @found. False if the slot is void by now. */
-static bool hash_of_slot_rcu(struct kc_table *table, u64 value, struct kc_found *found,
+static bool hash_of_slot_rcu(struct kc_table *table, u64 value, struct kcache_found *found,
 			     u64 *hash)
 {
 	u64 offset = kcache_slot_offset(value);
-	struct kcache_entry *entry = kc_arena_ptr(table->arena, KC_SEGMENTS, offset,
+	struct kcache_entry *entry = kc_arena_ptr(table->arena, KCACHE_SEGMENTS, offset,
 						  sizeof(*entry));
 	u16 key_len;
 
 	if (!entry)
 		return false;
 	key_len = READ_ONCE(entry->key_len);
-	if (!kc_arena_ptr(table->arena, KC_SEGMENTS, offset, kcache_entry_value_offset(key_len)))
+	if (!kc_arena_ptr(table->arena, KCACHE_SEGMENTS, offset,
+			  kcache_entry_value_offset(key_len)))
 		return false;
 	*hash = kc_table_hash(table, (void *)entry + kcache_entry_key_offset(key_len),
 			      kcache_entry_key_len(key_len));
@@ -697,16 +759,17 @@ static int index_bits(u64 hash, u32 nr_buckets)
  * Context: RCU read section; looks at one bucket.
  * Return: 1, 0 at the end, or -EAGAIN: nothing here, go on.
  */
-int kc_table_scan_rcu(struct kc_table *table, u64 *position, struct kc_found *found)
+int kc_table_scan_rcu(struct kc_table *table, u64 *position, struct kcache_found *found)
 {
 	u64 first = *position, best = U64_MAX, end;
 	struct kcache_bucket *bucket;
-	struct kc_found candidate;
+	struct kcache_found candidate;
 	bool is_found = false;
-	u32 nr, next;
+	u64 size;
+	u32 next;
 	int i;
 
-	if (!chain_begin_rcu(table, reverse_bits(first), &nr, &candidate))
+	if (!kcache_chain_begin(table, reverse_bits(first), &size, &candidate))
 		return -EAGAIN;
 	bucket = candidate.home;
 	do {
@@ -726,14 +789,14 @@ int kc_table_scan_rcu(struct kc_table *table, u64 *position, struct kc_found *fo
 			*found = candidate;
 		}
 		next = READ_ONCE(bucket->next);
-		if (next && !kc_found_is_valid(&candidate))
+		if (next && !kcache_found_is_valid(&candidate))
 			return -EAGAIN;
 		bucket = next ? overflow_bucket(table, next) : NULL;
 	} while (bucket);
-	if (!kc_found_is_valid(&candidate) || READ_ONCE(table->nr_buckets) != nr)
+	if (READ_ONCE(*table->size) != size || !kcache_found_is_valid(&candidate))
 		return -EAGAIN;
 
-	end = first | (U64_MAX >> index_bits(reverse_bits(first), nr));
+	end = first | (U64_MAX >> index_bits(reverse_bits(first), (u32)size));
 	*position = is_found ? best + 1 : end + 1;
 	if (is_found)
 		return 1;

@@ -31,13 +31,14 @@ struct kc_table {
 	struct kc_arena *arena;		/* constant after init */
 	struct kc_stripe *stripe;	/* array constant after init */
 	u32 nr_stripes;			/* a power of two; constant after init */
-	u64 seed[2];			/* constant after init */
+	const u64 *secret;		/* of kcache_hash(), in the arena's header */
 	/*
 	 * Written under arena->mutex and the stripe of the bucket that comes
 	 * or goes, while its seq is odd; whoever holds a stripe may rely on
-	 * the bucket that it computes; readers load-acquire.
+	 * the bucket that it computes.
 	 */
 	u32 nr_buckets;
+	u64 *size;		/* the same in the arena's header, for readers to load-acquire */
 	struct percpu_counter nr_entries;	/* slots in use */
 
 	spinlock_t overflow_lock;	/* innermost; protects the rest */
@@ -46,30 +47,39 @@ struct kc_table {
 	u32 nr_overflow_used;
 };
 
-/**
- * struct kc_found - where a key was found
- * @home: first bucket of the chain; its seq guards all of it
- * @slot: the slot
- * @value: what was in it
- * @offset: the entry's offset in the segment region
- * @entry: its memory, up to the end of the key
- * @seq: of @home when the search began
+/*
+ * What the read protocol asks for: the table is the view, and memory ends with
+ * its block.
  */
-struct kc_found {
-	struct kcache_bucket *home;
-	u64 *slot;
-	u64 value;
-	u64 offset;
-	struct kcache_entry *entry;
-	u32 seq;
-};
+#define KCACHE_LOAD(x)		READ_ONCE(x)
+#define KCACHE_LOAD_ACQUIRE(p)	smp_load_acquire(p)	/* see kcache_read.h for the pairs */
+#define KCACHE_READ_BARRIER()	smp_rmb()		/* the same */
+#define kcache_view		kc_table
+
+static __always_inline const u64 *kcache_view_table_size(const struct kc_table *table)
+{
+	return table->size;
+}
+
+static __always_inline void *kcache_view_at(const struct kc_table *table,
+					    enum kcache_region region, u64 offset, u64 len,
+					    u64 *left)
+{
+	void *block = kc_arena_block(table->arena, region, offset);
+	u32 in_block = offset & (kc_block_size(table->arena) - 1);
+
+	*left = kc_block_size(table->arena) - in_block;
+	return likely(block && len <= *left) ? block + in_block : NULL;
+}
+
+#include "uapi/linux/kcache_read.h"
 
 int kc_table_init(struct kc_table *table, struct kc_arena *arena);
 void kc_table_exit(struct kc_table *table);
 
 static inline u64 kc_table_hash(const struct kc_table *table, const void *key, u32 key_len)
 {
-	return kcache_hash(table->seed, key, key_len);
+	return kcache_hash(table->secret, key, key_len);
 }
 
 /* The hash of an entry that is sure to be whole. */
@@ -97,19 +107,35 @@ static inline void kc_table_unlock(struct kc_table *table, u64 hash)
 	spin_unlock(&kc_table_stripe(table, hash)->lock);
 }
 
-bool kc_table_find_rcu(struct kc_table *table, u64 hash, const void *key, u32 key_len,
-		       struct kc_found *found);
-bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32 key_len,
-			  struct kc_found *found);
-bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
-				 struct kc_found *found);
+bool kc_table_find_again_rcu(struct kc_table *table, u64 hash, const void *key, u32 key_len,
+			     struct kcache_found *found);
 
-/* Has the chain stayed as it was since @found was found? Else all is void. */
-static inline bool kc_found_is_valid(const struct kc_found *found)
+/**
+ * kc_table_find_rcu() - find a key without a lock
+ * @table: where
+ * @hash: of the key
+ * @key: key bytes
+ * @key_len: their number
+ * @found: out. What is read from @entry and behind it holds only if
+ *	kcache_found_is_valid() says so afterwards.
+ *
+ * Context: RCU read section.
+ * Return: whether it is there. A miss is final.
+ */
+static __always_inline bool kc_table_find_rcu(struct kc_table *table, u64 hash, const void *key,
+					      u32 key_len, struct kcache_found *found)
 {
-	smp_rmb();	/* pairs with smp_wmb() in kc_bucket_write_begin() */
-	return READ_ONCE(found->home->seq) == found->seq;
+	enum kcache_find_result result = kcache_find(table, hash, key, key_len, found);
+
+	if (likely(result != KCACHE_CHANGED))
+		return result == KCACHE_FOUND;
+	return kc_table_find_again_rcu(table, hash, key, key_len, found);
 }
+
+bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32 key_len,
+			  struct kcache_found *found);
+bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
+				 struct kcache_found *found);
 
 /*
  * Between these two, what readers see of the chain of @home may be anything.
@@ -119,27 +145,59 @@ static inline void kc_bucket_write_begin(struct kcache_bucket *home)
 {
 	preempt_disable();	/* a reader that spins must not spin on us */
 	WRITE_ONCE(home->seq, home->seq + 1);
-	smp_wmb();		/* odd before the stores; pairs with kc_found_is_valid() */
+	smp_wmb();		/* odd before the stores; pairs with kcache_found_is_valid() */
 }
 
 static inline void kc_bucket_write_end(struct kcache_bucket *home)
 {
-	smp_store_release(&home->seq, home->seq + 1);	/* pairs with chain_begin_rcu() */
+	/* Never 0, which says that there is no bucket. Pairs with kcache_chain_begin(). */
+	smp_store_release(&home->seq, home->seq + 1 ?: 2);
 	preempt_enable();
 }
 
-int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset);
-void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kc_found *found,
-			     u64 offset);
-void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kc_found *found);
+/* -------- frequency of use -------- */
+
+/*
+ * The two high bits of a slot change by compare-and-exchange, at any time, without
+ * the stripe and without the seq. So they alone may differ from what a writer has
+ * read before; a use that a writer's store undoes is lost, and nothing else.
+ */
+static inline u32 kc_slot_frequency(u64 value)
+{
+	return value >> KCACHE_FREQUENCY_SHIFT;
+}
+
+/* Of the slot that @found leads to, now. */
+static inline u32 kc_found_frequency(const struct kcache_found *found)
+{
+	return kc_slot_frequency(READ_ONCE(*found->slot));
+}
+
+void kc_table_prefetch_rcu(struct kc_table *table, u64 hash);
+void kc_table_use_slot_rcu(u64 *slot, u64 value);
+void kc_table_use_hash_rcu(struct kc_table *table, u64 hash);
+
+/* Counts a use of what was found. RCU read section, or the stripe. */
+static __always_inline void kc_table_use_rcu(const struct kcache_found *found)
+{
+	if (kc_slot_frequency(found->value) != KCACHE_FREQUENCY_MAX)
+		kc_table_use_slot_rcu(found->slot, found->value);
+}
+
+int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset, u32 frequency);
+void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
+			     u64 offset, u32 frequency);
+void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
+				   struct kcache_found *found, u32 frequency);
+void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_found *found);
 
 bool kc_table_wants_split(struct kc_table *table);
 int kc_table_split_locked(struct kc_table *table);
 bool kc_table_wants_merge(struct kc_table *table);
 int kc_table_merge_locked(struct kc_table *table);
-void kc_table_trim_locked(struct kc_table *table);
+void kc_table_trim(struct kc_table *table);
 int kc_table_grow_overflow_locked(struct kc_table *table);
 
-int kc_table_scan_rcu(struct kc_table *table, u64 *position, struct kc_found *found);
+int kc_table_scan_rcu(struct kc_table *table, u64 *position, struct kcache_found *found);
 
 #endif /* KC_TABLE_H */

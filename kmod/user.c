@@ -22,23 +22,11 @@ int kc_user_from_iter(void *to, const struct iov_iter *from, size_t at, size_t l
 	return copy_from_iter(to, len, &iter) == len ? 0 : -EFAULT;
 }
 
-/**
- * kc_user_to_iter() - copy to a part of an iterator
- * @to: where to; not advanced
- * @at: bytes of it to pass over
- * @from: where from
- * @len: bytes, no more than are left then
- *
- * Context: Process context, or page faults disabled.
- * Return: 0 or -EFAULT.
- */
-int kc_user_to_iter(const struct iov_iter *to, size_t at, const void *from, size_t len)
+/* kc_user_to_iter() for an iterator over more than one buffer, or the kernel's. */
+int kc_user_to_other_iter(const struct iov_iter *to, size_t at, const void *from, size_t len)
 {
-	struct iov_iter iter;
+	struct iov_iter iter = *to;
 
-	if (likely(iter_is_ubuf(to)))
-		return kc_user_put(to->ubuf + to->iov_offset + at, from, len) ? 0 : -EFAULT;
-	iter = *to;
 	iov_iter_advance(&iter, at);
 	return copy_to_iter(from, len, &iter) == len ? 0 : -EFAULT;
 }

@@ -38,6 +38,24 @@ static __always_inline bool kc_user_put(void __user *to, const void *from, size_
 }
 
 int kc_user_from_iter(void *to, const struct iov_iter *from, size_t at, size_t len);
-int kc_user_to_iter(const struct iov_iter *to, size_t at, const void *from, size_t len);
+int kc_user_to_other_iter(const struct iov_iter *to, size_t at, const void *from, size_t len);
+
+/**
+ * kc_user_to_iter() - copy to a part of an iterator
+ * @to: where to; not advanced
+ * @at: bytes of it to pass over
+ * @from: where from
+ * @len: bytes, no more than are left then
+ *
+ * Context: Process context, or page faults disabled.
+ * Return: 0 or -EFAULT.
+ */
+static __always_inline int kc_user_to_iter(const struct iov_iter *to, size_t at,
+					   const void *from, size_t len)
+{
+	if (likely(iter_is_ubuf(to)))
+		return kc_user_put(to->ubuf + to->iov_offset + at, from, len) ? 0 : -EFAULT;
+	return kc_user_to_other_iter(to, at, from, len);
+}
 
 #endif /* KC_USER_H */

@@ -46,7 +46,7 @@ static int populate(struct kc_arena *arena, u32 first, u32 nr)
 	int err;
 
 	mutex_lock(&arena->mutex);
-	err = kc_arena_populate_locked(arena, KC_SEGMENTS, first, nr);
+	err = kc_arena_populate_locked(arena, KCACHE_SEGMENTS, first, nr);
 	mutex_unlock(&arena->mutex);
 	return err;
 }
@@ -54,7 +54,7 @@ static int populate(struct kc_arena *arena, u32 first, u32 nr)
 static void release(struct kc_arena *arena, u32 first, u32 nr)
 {
 	mutex_lock(&arena->mutex);
-	kc_arena_release_locked(arena, KC_SEGMENTS, first, nr);
+	kc_arena_release_locked(arena, KCACHE_SEGMENTS, first, nr);
 	mutex_unlock(&arena->mutex);
 }
 
@@ -64,7 +64,7 @@ static void *piece_at(struct kc_arena *arena, u64 offset, u32 len)
 	void *p;
 
 	rcu_read_lock();
-	p = kc_arena_ptr(arena, KC_SEGMENTS, offset, len);
+	p = kc_arena_ptr(arena, KCACHE_SEGMENTS, offset, len);
 	rcu_read_unlock();
 	return p;
 }
@@ -201,7 +201,7 @@ static int read_block_0(struct kt_hand *hand)
 		u32 *p;
 
 		rcu_read_lock();
-		p = kc_arena_ptr(arena, KC_SEGMENTS, 4, 4);
+		p = kc_arena_ptr(arena, KCACHE_SEGMENTS, 4, 4);
 		if (!p || *p != 0x6b636163)
 			kt_wrong(hand, "block 0 is gone");
 		rcu_read_unlock();
@@ -217,7 +217,7 @@ static int grow_directory(struct kt_hand *hand)
 
 	for (nr = 40; nr < 40000; nr += nr / 16) {
 		mutex_lock(&arena->mutex);
-		err = kc_dir_grow_locked(arena, &arena->dir[KC_SEGMENTS], nr);
+		err = kc_dir_grow_locked(arena, &arena->dir[KCACHE_SEGMENTS], nr);
 		mutex_unlock(&arena->mutex);
 		if (err)
 			return err;

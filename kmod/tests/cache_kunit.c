@@ -95,7 +95,7 @@ static void malformed_request_is_refused(struct kunit *test)
 		{ { .opcode = KCACHE_OP_GET, .key_len = KCACHE_KEY_MAX }, KC_READ },
 		{ { .opcode = KCACHE_OP_GET, .key_len = KCACHE_KEY_MAX + 1 }, -EFBIG },
 		{ { .opcode = KCACHE_OP_GET, .key_len = ~0U }, -EFBIG },
-		{ { .opcode = KCACHE_OP_GET, .key_len = 1, .reserved = 1 }, -EINVAL },
+		{ { .opcode = KCACHE_OP_GET, .key_len = 1, .error = 1 }, -EINVAL },
 		{ { .opcode = KCACHE_OP_SET, .key_len = 1,
 		    .flags = KCACHE_IF_ABSENT | KCACHE_IF_PRESENT }, -EINVAL },
 		{ { .opcode = KCACHE_OP_SET, .key_len = 1,

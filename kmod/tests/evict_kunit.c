@@ -3,6 +3,7 @@
  * kcache_evict: segments that are retired and compacted, and what is left then.
  */
 #include <linux/delay.h>
+#include <linux/shrinker.h>
 
 #include "entry.h"
 #include "helpers.h"
@@ -18,9 +19,9 @@ static int evict_one(struct kc_cache *cache)
 {
 	int err;
 
-	mutex_lock(&cache->arena.mutex);
+	mutex_lock(&cache->evict.mutex);
 	err = kc_evict_one_locked(&cache->evict);
-	mutex_unlock(&cache->arena.mutex);
+	mutex_unlock(&cache->evict.mutex);
 	return err;
 }
 
@@ -47,10 +48,41 @@ static u32 count(struct kunit *test, struct kc_cache *cache, u32 first, u32 nr)
 	return there;
 }
 
-static struct kc_segment *seal_oldest(struct kc_cache *cache)
+/* As count(), but that is no use of the entries. */
+static u32 count_unused(struct kc_cache *cache, u32 first, u32 nr)
 {
+	u8 key[KT_KEY_MAX];
+	u32 id, there = 0;
+
+	for (id = first; id < first + nr; id++) {
+		struct kcache_op op = { .opcode = KCACHE_OP_STAT };
+
+		op.key_len = kt_key(id, key);
+		there += !kt_run_op(cache, &op, key, NULL, NULL);
+	}
+	return there;
+}
+
+/* Compacts the oldest segment. False if there was no room for all of it, or no segment. */
+static bool compact_oldest(struct kc_cache *cache)
+{
+	struct kc_segment *segment;
+	bool is_whole = false;
+
+	mutex_lock(&cache->evict.mutex);
+	mutex_lock(&cache->arena.mutex);
 	kc_log_seal_lanes_locked(&cache->log);
-	return kc_log_oldest_locked(&cache->log);
+	kc_log_collect_locked(&cache->log);
+	segment = kc_log_oldest_locked(&cache->log, KC_SMALL);
+	if (segment && (kc_segment_is_run(segment) || !kc_log_hold_locked(segment)))
+		segment = NULL;
+	mutex_unlock(&cache->arena.mutex);
+	if (segment) {
+		is_whole = kc_evict_compact_locked(&cache->evict, segment);
+		kc_log_release(&cache->log, segment);
+	}
+	mutex_unlock(&cache->evict.mutex);
+	return is_whole;
 }
 
 static void nothing_to_evict_is_enospc(struct kunit *test)
@@ -84,8 +116,8 @@ static void oldest_segment_goes_first(struct kunit *test)
 
 		KUNIT_ASSERT_EQ(test, evict_one(cache), 0);
 		gone += stat(cache, KC_STAT_evictions) - before;
-		KUNIT_EXPECT_EQ(test, count(test, cache, 0, gone), 0);
-		KUNIT_EXPECT_EQ(test, count(test, cache, gone, 100 - gone), 100 - gone);
+		KUNIT_EXPECT_EQ(test, count_unused(cache, 0, gone), 0);
+		KUNIT_EXPECT_EQ(test, count_unused(cache, gone, 100 - gone), 100 - gone);
 	}
 }
 
@@ -110,6 +142,7 @@ static void sets_beyond_the_limit_evict_and_never_fail(struct kunit *test)
 	u32 there;
 
 	fill(test, cache, 0, 3000, 900);	/* 2.7 MB */
+	cancel_work_sync(&cache->work);
 	there = count(test, cache, 0, 3000);
 	kc_cache_account(cache, &account);
 	KUNIT_EXPECT_EQ(test, there + stat(cache, KC_STAT_evictions), 3000);
@@ -145,8 +178,8 @@ static void runs_are_evicted_and_their_memory_comes_back(struct kunit *test)
 	KUNIT_EXPECT_GE(test, count(test, cache, 0, 100), 20);
 	fill(test, cache, 1000, 2000, 400);	/* which need chunks again */
 	KUNIT_EXPECT_EQ(test, count(test, cache, 2900, 100), 100);
-	fill(test, cache, 0, 10, len);
-	KUNIT_EXPECT_EQ(test, count(test, cache, 0, 10), 10);
+	fill(test, cache, 0, 10, len);		/* the small queue has room for three */
+	KUNIT_EXPECT_EQ(test, count(test, cache, 8, 2), 2);
 }
 
 static void overwriting_one_large_value_evicts_nobody(struct kunit *test)
@@ -174,7 +207,6 @@ static void compaction_moves_what_lives_and_keeps_what_is_known_of_it(struct kun
 		.value = "value",
 	};
 	struct kcache_op is;
-	bool is_done;
 	u32 id;
 
 	kt_stay_on_cpu(test);
@@ -182,10 +214,7 @@ static void compaction_moves_what_lives_and_keeps_what_is_known_of_it(struct kun
 	fill(test, cache, 0, 6, 1000);
 	for (id = 0; id < 6; id += 2)
 		KUNIT_ASSERT_EQ(test, kt_remove_id(cache, id), 0);
-	mutex_lock(&cache->arena.mutex);
-	is_done = kc_evict_compact_locked(&cache->evict, seal_oldest(cache));
-	mutex_unlock(&cache->arena.mutex);
-	KUNIT_EXPECT_TRUE(test, is_done);
+	KUNIT_EXPECT_TRUE(test, compact_oldest(cache));
 	KUNIT_EXPECT_EQ(test, stat(cache, KC_STAT_moves), 4);
 	KUNIT_EXPECT_EQ(test, count(test, cache, 0, 6), 3);
 	kt_expect_value(test, cache, "stays", "value");
@@ -205,9 +234,7 @@ static void moved_entry_still_expires_in_the_background(struct kunit *test)
 	struct kc_cache_account account;
 
 	KUNIT_ASSERT_EQ(test, kt_set(cache, "key", "value", 20), 0);
-	mutex_lock(&cache->arena.mutex);
-	kc_evict_compact_locked(&cache->evict, seal_oldest(cache));
-	mutex_unlock(&cache->arena.mutex);
+	compact_oldest(cache);
 	kt_sleep_past(20);
 	kt_expire_now(cache);
 	kc_cache_account(cache, &account);
@@ -221,13 +248,63 @@ static void compaction_without_room_leaves_the_rest_where_it_is(struct kunit *te
 	u32 there;
 
 	kt_stay_on_cpu(test);
-	fill(test, cache, 0, 2000, 900);	/* the cache is full */
-	there = count(test, cache, 0, 2000);
+	fill(test, cache, 0, 500, 900);
+	there = count(test, cache, 0, 500);
 	mutex_lock(&cache->arena.mutex);
-	KUNIT_EXPECT_FALSE(test, kc_evict_compact_locked(&cache->evict, seal_oldest(cache)));
+	cache->arena.max_bytes = atomic64_read(&cache->arena.used_bytes);	/* full */
 	mutex_unlock(&cache->arena.mutex);
-	KUNIT_EXPECT_EQ(test, count(test, cache, 0, 2000), there);
+	KUNIT_EXPECT_FALSE(test, compact_oldest(cache));
+	KUNIT_EXPECT_EQ(test, count(test, cache, 0, 500), there);
 	KUNIT_EXPECT_EQ(test, stat(cache, KC_STAT_moves), 0);
+}
+
+static void used_entries_outlive_a_flood_of_new_ones(struct kunit *test)
+{
+	struct kc_cache *cache = kt_cache(test, MIB);
+	u32 id, there;
+
+	fill(test, cache, 0, 200, 900);
+	for (id = 1000; id < 9000; id++) {
+		KUNIT_ASSERT_EQ(test, kt_set_id(cache, id, id, 900, 0), 0);
+		kt_get_id(cache, id % 200);
+	}
+	there = count(test, cache, 0, 200);
+	KUNIT_EXPECT_GE(test, there, 180);
+	KUNIT_EXPECT_GE(test, stat(cache, KC_STAT_promotions), 180);
+	flush_work(&cache->work);
+	/* What left not long ago is remembered. */
+	for (id = 8000; id < 9000; id++)
+		KUNIT_ASSERT_EQ(test, kt_set_id(cache, id, id, 900, 0), 0);
+	KUNIT_EXPECT_GT(test, stat(cache, KC_STAT_ghost_hits), 0);
+}
+
+static unsigned long reclaim(struct kc_cache *cache, unsigned long pages)
+{
+	struct shrink_control control = { .nr_to_scan = pages };
+
+	return cache->shrinker->scan_objects(cache->shrinker, &control);
+}
+
+static void reclaim_gets_memory_down_to_the_floor(struct kunit *test)
+{
+	struct kc_cache *cache = kt_cache(test, 4 * MIB);
+	int i;
+
+	fill(test, cache, 0, 3000, 900);
+	KUNIT_ASSERT_EQ(test, kc_cache_set_min(cache, MIB), 0);
+	mutex_lock(&cache->evict.mutex);
+	KUNIT_EXPECT_EQ(test, reclaim(cache, 1), SHRINK_STOP);
+	mutex_unlock(&cache->evict.mutex);
+	for (i = 0; i < 5000 && reclaim(cache, 16) != SHRINK_STOP; i++)
+		if (i % 7 == 0)
+			flush_work(&cache->work);
+	flush_work(&cache->work);
+	KUNIT_EXPECT_GE(test, kt_memory_used(cache), MIB / 2);
+	KUNIT_EXPECT_LE(test, atomic64_read(&cache->arena.used_bytes),
+			MIB + 2 * kc_chunk_size(&cache->arena));
+	KUNIT_EXPECT_GE(test, stat(cache, KC_STAT_shrunk_bytes), MIB);
+	fill(test, cache, 5000, 3000, 900);
+	KUNIT_EXPECT_EQ(test, count(test, cache, 7990, 10), 10);
 }
 
 /* -------- threads -------- */
@@ -237,17 +314,11 @@ static void compaction_without_room_leaves_the_rest_where_it_is(struct kunit *te
 static int compact_all(struct kt_hand *hand)
 {
 	struct kc_cache *cache = hand->arg;
-	struct kc_segment *segment;
 	int i;
 
 	kt_be_urgent();
 	for (i = 0; i < 100; i++) {
-		mutex_lock(&cache->arena.mutex);
-		segment = seal_oldest(cache);
-		if (segment && segment->nr_chunks == 1)
-			kc_evict_compact_locked(&cache->evict, segment);
-		kc_evict_pool_dead_locked(&cache->evict);
-		mutex_unlock(&cache->arena.mutex);
+		compact_oldest(cache);
 		usleep_range(50, 3000);
 	}
 	return 0;
@@ -303,6 +374,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(compaction_moves_what_lives_and_keeps_what_is_known_of_it),
 	KUNIT_CASE(moved_entry_still_expires_in_the_background),
 	KUNIT_CASE(compaction_without_room_leaves_the_rest_where_it_is),
+	KUNIT_CASE(used_entries_outlive_a_flood_of_new_ones),
+	KUNIT_CASE(reclaim_gets_memory_down_to_the_floor),
 	KUNIT_CASE(compaction_under_readers_and_writers_loses_nothing),
 	{}
 };

@@ -27,7 +27,7 @@ struct table_check {
 static void check_slot(struct table_check *check, u32 index, u64 value)
 {
 	struct kc_table *table = check->table;
-	struct kcache_entry *entry = kc_arena_ptr(table->arena, KC_SEGMENTS,
+	struct kcache_entry *entry = kc_arena_ptr(table->arena, KCACHE_SEGMENTS,
 						  kcache_slot_offset(value), sizeof(*entry));
 	u64 hash;
 
@@ -46,7 +46,7 @@ static void check_slot(struct table_check *check, u32 index, u64 value)
 
 static struct kcache_bucket *overflow_bucket(struct kc_table *table, u32 next)
 {
-	return kc_arena_ptr(table->arena, KC_OVERFLOW, (next - 1ULL) * 64, 64);
+	return kc_arena_ptr(table->arena, KCACHE_OVERFLOW, (next - 1ULL) * 64, 64);
 }
 
 /* Enters an overflow bucket that something leads to. NULL if it is not fit to be followed. */
@@ -65,7 +65,7 @@ static struct kcache_bucket *check_overflow(struct table_check *check, u32 next)
 
 static void check_chain(struct table_check *check, u32 index)
 {
-	struct kcache_bucket *bucket = kc_arena_ptr(check->table->arena, KC_BUCKETS,
+	struct kcache_bucket *bucket = kc_arena_ptr(check->table->arena, KCACHE_BUCKETS,
 						    index * 64ULL, 64);
 	bool is_ended = false;
 	int i;
@@ -171,25 +171,25 @@ static u64 known_bytes_locked(struct kc_cache *cache)
 	u64 bytes = BITS_TO_LONGS(cache->log.nr_map) * sizeof(long);
 	int region;
 
-	for (region = 0; region < KC_NR_REGIONS; region++)
+	for (region = 0; region < KCACHE_NR_REGIONS; region++)
 		bytes += dir_bytes(arena, &arena->dir[region], kc_block_size(arena));
 	return bytes + dir_bytes(arena, &cache->log.segments, sizeof(struct kc_segment));
 }
 
 /* What the log holds, seen from the log: live entries and their bytes. */
-static void walk_log_locked(struct kc_cache *cache, u64 *entries, u64 *bytes)
+static void walk_queue_locked(struct kc_cache *cache, enum kc_queue queue, u64 *entries,
+			      u64 *bytes)
 {
 	struct kc_segment *segment;
 	struct kcache_entry *entry;
-	struct kc_found found;
+	struct kcache_found found;
 	u32 position;
 	u64 offset, hash;
 
-	kc_log_seal_lanes_locked(&cache->log);
-	list_for_each_entry(segment, &cache->log.fifo, link) {
+	list_for_each_entry(segment, &cache->log.queue[queue], link) {
 		kc_log_wait_readable(segment);
 		position = 0;
-		while ((entry = kc_log_walk(&cache->log, segment, &position, &offset))) {
+		while ((entry = kc_log_walk_rcu(&cache->log, segment, &position, &offset))) {
 			hash = kc_table_hash_entry(&cache->table, entry);
 			kc_table_lock(&cache->table, hash);
 			if (kc_table_find_offset_locked(&cache->table, hash, offset, &found)) {
@@ -199,6 +199,13 @@ static void walk_log_locked(struct kc_cache *cache, u64 *entries, u64 *bytes)
 			kc_table_unlock(&cache->table, hash);
 		}
 	}
+}
+
+static void walk_log_locked(struct kc_cache *cache, u64 *entries, u64 *bytes)
+{
+	kc_log_seal_lanes_locked(&cache->log);
+	walk_queue_locked(cache, KC_SMALL, entries, bytes);
+	walk_queue_locked(cache, KC_MAIN, entries, bytes);
 }
 
 /**
@@ -216,6 +223,9 @@ void kt_check(struct kunit *test, struct kc_cache *cache)
 	u64 entries = 0, bytes = 0, used;
 	struct kc_log_bytes counted;
 
+	cancel_work_sync(&cache->work);
+	mutex_lock(&cache->evict.mutex);
+	kc_ghost_drop(&cache->evict.ghost);
 	mutex_lock(&cache->arena.mutex);
 	check_table_locked(test, &check);
 	walk_log_locked(cache, &entries, &bytes);
@@ -223,6 +233,7 @@ void kt_check(struct kunit *test, struct kc_cache *cache)
 	used = atomic64_read(&cache->arena.used_bytes);
 	KUNIT_EXPECT_EQ(test, used, known_bytes_locked(cache) + fixture->overhead);
 	mutex_unlock(&cache->arena.mutex);
+	mutex_unlock(&cache->evict.mutex);
 
 	KUNIT_EXPECT_EQ(test, entries, check.entries);
 	KUNIT_EXPECT_EQ(test, bytes, check.bytes);
@@ -239,7 +250,7 @@ u64 kt_memory_used(struct kc_cache *cache)
 	int region;
 
 	mutex_lock(&arena->mutex);
-	for (region = 0; region < KC_NR_REGIONS; region++)
+	for (region = 0; region < KCACHE_NR_REGIONS; region++)
 		used += dir_bytes(arena, &arena->dir[region], kc_block_size(arena)) -
 			dir_bytes(arena, &arena->dir[region], 0);
 	kc_log_count_locked(&cache->log, &bytes);

@@ -65,7 +65,8 @@ static int reserve(struct rig *rig, u32 key_len, u32 value_len, struct kc_room *
 /* Writes the header of an entry, and @id where its version is. */
 static void write(struct rig *rig, const struct kc_room *room, u32 key_len, u32 value_len, u32 id)
 {
-	struct kcache_entry *entry = kc_arena_ptr(&rig->arena, KC_SEGMENTS, room->offset, HEADER);
+	struct kcache_entry *entry = kc_arena_ptr(&rig->arena, KCACHE_SEGMENTS, room->offset,
+						  HEADER);
 
 	entry->value_len = value_len;
 	entry->key_len = key_len;
@@ -113,7 +114,7 @@ static struct kc_segment *oldest(struct rig *rig)
 	struct kc_segment *segment;
 
 	mutex_lock(&rig->arena.mutex);
-	segment = kc_log_oldest_locked(&rig->log);
+	segment = kc_log_oldest_locked(&rig->log, KC_SMALL);
 	mutex_unlock(&rig->arena.mutex);
 	return segment;
 }
@@ -152,11 +153,11 @@ static u64 walk(struct rig *rig, unsigned long *met, u32 *nr)
 
 	*nr = 0;
 	mutex_lock(&rig->arena.mutex);
-	list_for_each_entry(segment, &rig->log.fifo, link) {
+	list_for_each_entry(segment, &rig->log.queue[KC_SMALL], link) {
 		u32 position = 0;
 
 		kc_log_wait_readable(segment);
-		while ((entry = kc_log_walk(&rig->log, segment, &position, &offset))) {
+		while ((entry = kc_log_walk_rcu(&rig->log, segment, &position, &offset))) {
 			bytes += kcache_entry_size(entry->key_len, entry->value_len);
 			__set_bit(kc_entry_version(entry), met);
 			++*nr;
@@ -364,11 +365,11 @@ static void pooled_memory_is_used_again_and_dropped_memory_goes_back(struct kuni
 	seal_all(rig);
 	kill(rig, &room);
 	mutex_lock(&rig->arena.mutex);
-	KUNIT_EXPECT_FALSE(test, kc_log_drop_pool_locked(&rig->log));
+	KUNIT_EXPECT_FALSE(test, kc_log_drop_pool_locked(&rig->log, 0));
 	kc_log_pool_locked(&rig->log, kc_log_next_dead_locked(&rig->log));
-	KUNIT_EXPECT_TRUE(test, kc_log_drop_pool_locked(&rig->log));
-	kc_log_reap_locked(&rig->log);
+	KUNIT_EXPECT_TRUE(test, kc_log_drop_pool_locked(&rig->log, 0));
 	mutex_unlock(&rig->arena.mutex);
+	KUNIT_EXPECT_TRUE(test, kc_log_reap(&rig->log));
 	KUNIT_EXPECT_EQ(test, used(rig), with_one - CHUNK - sizeof(struct kc_segment));
 }
 
@@ -400,8 +401,8 @@ static void run_takes_consecutive_chunks_and_goes_as_one(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, dead, run.segment);
 	mutex_lock(&rig->arena.mutex);
 	kc_log_pool_locked(&rig->log, dead);
-	kc_log_reap_locked(&rig->log);
 	mutex_unlock(&rig->arena.mutex);
+	KUNIT_EXPECT_TRUE(test, kc_log_reap(&rig->log));
 	KUNIT_EXPECT_EQ(test, count(rig).pooled, 0);
 	KUNIT_EXPECT_EQ(test, used(rig), before);
 }
@@ -531,7 +532,7 @@ static void concurrent_reservations_are_each_their_own(struct kunit *test)
 	mutex_lock(&room_of.rig->arena.mutex);
 	while ((dead = kc_log_next_dead_locked(&room_of.rig->log)))
 		kc_log_pool_locked(&room_of.rig->log, dead);
-	lost = !list_empty(&room_of.rig->log.fifo);
+	lost = !list_empty(&room_of.rig->log.queue[KC_SMALL]);
 	mutex_unlock(&room_of.rig->arena.mutex);
 	KUNIT_EXPECT_EQ(test, lost, 0);		/* every segment turned out to be dead */
 }
@@ -570,19 +571,19 @@ static int walk_what_is_sealed(struct kt_hand *hand)
 		usleep_range(100, 3000);
 		mutex_lock(&rig->arena.mutex);
 		kc_log_seal_lanes_locked(&rig->log);
-		list_for_each_entry(segment, &rig->log.fifo, link) {
+		list_for_each_entry(segment, &rig->log.queue[KC_SMALL], link) {
 			struct kcache_entry *entry;
 
 			kc_log_wait_readable(segment);
 			/* Else a walk of it need not come to an end. */
-			entry = kc_arena_ptr(&rig->arena, KC_SEGMENTS,
+			entry = kc_arena_ptr(&rig->arena, KCACHE_SEGMENTS,
 					     kc_segment_offset(&rig->log, segment), HEADER);
 			position = 0;
 			if (segment->end && !entry->key_len) {
 				kt_wrong(hand, "an entry was not begun");
 				break;
 			}
-			while ((entry = kc_log_walk(&rig->log, segment, &position, &offset)))
+			while ((entry = kc_log_walk_rcu(&rig->log, segment, &position, &offset)))
 				if (kc_entry_version(entry) != 9)
 					kt_wrong(hand, "an entry was not complete");
 			if (position != segment->end)

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 
 #include "helpers.h"
+#include "space.h"
 
 #define MIB	((u64)SZ_1M)
 
@@ -412,12 +413,9 @@ static int grow_and_shrink(struct kt_hand *hand)
 			err = kt_set_id(job->cache, id, id, KT_VALUE_MIN + id % 40, 0);
 		for (id = STEADY; id < 8000 && !err; id++)
 			err = kt_remove_id(job->cache, id);
-		mutex_lock(&job->cache->arena.mutex);
-		while (!err && kc_table_wants_merge(&job->cache->table))
-			if (kc_table_merge_locked(&job->cache->table))
-				err = kc_table_grow_overflow_locked(&job->cache->table);
-		kc_table_trim_locked(&job->cache->table);
-		mutex_unlock(&job->cache->arena.mutex);
+		mutex_lock(&job->cache->evict.mutex);
+		kc_space_shrink_table(job->cache);
+		mutex_unlock(&job->cache->evict.mutex);
 	}
 	atomic_dec(&job->busy);
 	return err;

@@ -27,7 +27,7 @@ static u64 offset_of(u32 id)
 
 static struct kcache_entry *entry_of(struct rig *rig, u32 id)
 {
-	return kc_arena_ptr(&rig->arena, KC_SEGMENTS, offset_of(id), ENTRY_BYTES);
+	return kc_arena_ptr(&rig->arena, KCACHE_SEGMENTS, offset_of(id), ENTRY_BYTES);
 }
 
 static void write_entries(struct rig *rig)
@@ -68,7 +68,7 @@ static struct rig *new_rig(struct kunit *test, u32 nr_ids)
 	KUNIT_ASSERT_EQ(test, kc_table_init(&rig->table, &rig->arena), 0);
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, rig_exit, rig), 0);
 	mutex_lock(&rig->arena.mutex);
-	err = kc_arena_populate_locked(&rig->arena, KC_SEGMENTS, 0,
+	err = kc_arena_populate_locked(&rig->arena, KCACHE_SEGMENTS, 0,
 				       offset_of(nr_ids) / kc_block_size(&rig->arena) + 1);
 	mutex_unlock(&rig->arena.mutex);
 	KUNIT_ASSERT_EQ(test, err, 0);
@@ -100,7 +100,7 @@ static int link_id(struct rig *rig, u32 id)
 	do {
 		rcu_read_lock();
 		kc_table_lock(&rig->table, hash);
-		err = kc_table_insert_locked(&rig->table, hash, offset_of(id));
+		err = kc_table_insert_locked(&rig->table, hash, offset_of(id), 0);
 		kc_table_unlock(&rig->table, hash);
 		rcu_read_unlock();
 	} while (err == -ENOSPC && !grow_overflow(rig));
@@ -110,7 +110,7 @@ static int link_id(struct rig *rig, u32 id)
 static bool unlink_id(struct rig *rig, u32 id)
 {
 	u64 hash = hash_of(rig, id);
-	struct kc_found found;
+	struct kcache_found found;
 	bool is_there;
 
 	rcu_read_lock();
@@ -125,7 +125,7 @@ static bool unlink_id(struct rig *rig, u32 id)
 
 static bool is_there(struct rig *rig, u32 id)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	bool yes;
 
 	rcu_read_lock();
@@ -222,7 +222,7 @@ static void full_chain_is_enospc_until_there_are_overflow_buckets(struct kunit *
 	hash = hash_of(rig, ids[7]);
 	rcu_read_lock();
 	kc_table_lock(&rig->table, hash);
-	err = kc_table_insert_locked(&rig->table, hash, offset_of(ids[7]));
+	err = kc_table_insert_locked(&rig->table, hash, offset_of(ids[7]), 0);
 	kc_table_unlock(&rig->table, hash);
 	rcu_read_unlock();
 	KUNIT_EXPECT_EQ(test, err, -ENOSPC);
@@ -304,7 +304,7 @@ static void replaced_slot_leads_to_the_new_entry(struct kunit *test)
 {
 	struct rig *rig = new_rig(test, 10);
 	u64 hash = hash_of(rig, 4);
-	struct kc_found found, ignored;
+	struct kcache_found found, ignored;
 	bool was_there, is_valid, is_old_there, is_new_there;
 	u32 id = 4;
 
@@ -313,8 +313,8 @@ static void replaced_slot_leads_to_the_new_entry(struct kunit *test)
 	memcpy(entry_of(rig, 9), entry_of(rig, id), ENTRY_BYTES);
 	kc_table_lock(&rig->table, hash);
 	was_there = kc_table_find_locked(&rig->table, hash, &id, sizeof(id), &found);
-	kc_table_replace_locked(&rig->table, hash, &found, offset_of(9));
-	is_valid = kc_found_is_valid(&found);
+	kc_table_replace_locked(&rig->table, hash, &found, offset_of(9), 0);
+	is_valid = kcache_found_is_valid(&found);
 	is_old_there = kc_table_find_offset_locked(&rig->table, hash, offset_of(id), &ignored);
 	is_new_there = kc_table_find_offset_locked(&rig->table, hash, offset_of(9), &ignored);
 	kc_table_unlock(&rig->table, hash);
@@ -330,16 +330,16 @@ static void replaced_slot_leads_to_the_new_entry(struct kunit *test)
 static bool find_with_strange_slot(struct rig *rig, u32 id, u64 offset)
 {
 	u64 hash = hash_of(rig, id);
-	struct kc_found found;
+	struct kcache_found found;
 	bool yes;
 
 	rcu_read_lock();
 	kc_table_lock(&rig->table, hash);
-	kc_table_insert_locked(&rig->table, hash, offset);
+	kc_table_insert_locked(&rig->table, hash, offset, 0);
 	kc_table_unlock(&rig->table, hash);
 	yes = kc_table_find_rcu(&rig->table, hash, &id, sizeof(id), &found);
 	kc_table_lock(&rig->table, hash);
-	found.home = kc_arena_ptr(&rig->arena, KC_BUCKETS,
+	found.home = kc_arena_ptr(&rig->arena, KCACHE_BUCKETS,
 				  64ULL * kcache_bucket_index(hash, rig->table.nr_buckets), 64);
 	found.slot = &found.home->slot[0];
 	kc_table_remove_locked(&rig->table, hash, &found);
@@ -364,7 +364,7 @@ static void slot_is_not_believed(struct kunit *test)
 	end = kc_block_size(&rig->arena);
 	KUNIT_EXPECT_FALSE(test, find_with_strange_slot(rig, 5, end - 16));
 	rcu_read_lock();
-	last = kc_arena_ptr(&rig->arena, KC_SEGMENTS, end - 20, 20);
+	last = kc_arena_ptr(&rig->arena, KCACHE_SEGMENTS, end - 20, 20);
 	last->key_len = sizeof(u32);
 	rcu_read_unlock();
 	KUNIT_EXPECT_FALSE(test, find_with_strange_slot(rig, 5, end - 20));
@@ -387,11 +387,11 @@ static void merged_buckets_give_their_memory_back(struct kunit *test)
 	for (id = 0; id < 2000; id++)
 		unlink_id(rig, id);
 	KUNIT_EXPECT_EQ(test, table->nr_overflow_used, 0);
-	mutex_lock(&rig->arena.mutex);
 	dir = atomic64_read(&rig->arena.used_bytes);
-	kc_table_trim_locked(table);
-	KUNIT_EXPECT_NULL(test, kc_arena_block(&rig->arena, KC_OVERFLOW, 0));
-	KUNIT_EXPECT_NULL(test, kc_arena_block(&rig->arena, KC_BUCKETS,
+	kc_table_trim(table);
+	mutex_lock(&rig->arena.mutex);
+	KUNIT_EXPECT_NULL(test, kc_arena_block(&rig->arena, KCACHE_OVERFLOW, 0));
+	KUNIT_EXPECT_NULL(test, kc_arena_block(&rig->arena, KCACHE_BUCKETS,
 					       kc_block_size(&rig->arena)));
 	mutex_unlock(&rig->arena.mutex);
 	KUNIT_EXPECT_GT(test, dir, before);
@@ -431,7 +431,7 @@ static void table_over_the_limit_is_enospc_and_in_order(struct kunit *test)
 /* Goes through the table; @met has a bit for each id. Returns how many were met twice. */
 static int scan(struct rig *rig, unsigned long *met, void (*disturb)(struct rig *rig))
 {
-	struct kc_found found;
+	struct kcache_found found;
 	u64 position = 0;
 	u32 id, twice = 0;
 	int err;
@@ -442,7 +442,7 @@ static int scan(struct rig *rig, unsigned long *met, void (*disturb)(struct rig 
 		rcu_read_lock();
 		err = kc_table_scan_rcu(&rig->table, &next, &found);
 		id = err == 1 ? (found.offset / ENTRY_BYTES) - 1 : 0;
-		if (err == 1 && !kc_found_is_valid(&found))
+		if (err == 1 && !kcache_found_is_valid(&found))
 			err = -EINTR;
 		rcu_read_unlock();
 		if (err == 1 && __test_and_set_bit(id, met))
@@ -511,9 +511,7 @@ static int split_and_merge(struct kt_hand *hand)
 		err = resize_to(rig, low + 1 + kt_random(hand, 10 * low));
 		if (!err)
 			err = resize_to(rig, low + kt_random(hand, low));
-		mutex_lock(&rig->arena.mutex);
-		kc_table_trim_locked(&rig->table);
-		mutex_unlock(&rig->arena.mutex);
+		kc_table_trim(&rig->table);
 	}
 	return err;
 }
@@ -601,9 +599,7 @@ static int fill_empty_and_trim(struct kt_hand *hand)
 		usleep_range(50, 500);	/* readers go into the chain meanwhile */
 		for (i = 0; i < ARRAY_SIZE(chain->ids); i++)
 			unlink_id(rig, chain->ids[i]);
-		mutex_lock(&rig->arena.mutex);
-		kc_table_trim_locked(&rig->table);
-		mutex_unlock(&rig->arena.mutex);
+		kc_table_trim(&rig->table);
 	}
 	atomic_set(&chain->is_done, 1);
 	return 0;

@@ -405,7 +405,7 @@ KTAP_UNUSED static int run(struct kcache_op *op)
 
 #define KTAP_FIELDS(X)							\
 	X(size) X(opcode) X(flags) X(key_len) X(key) X(value) X(value_len) X(out) X(delta)	\
-	X(out_len) X(ttl_ms) X(version) X(number) X(client_flags) X(reserved)
+	X(out_len) X(ttl_ms) X(version) X(number) X(client_flags) X(error)
 
 enum {
 #define X(name) KTAP_FIELD_##name,

@@ -613,7 +613,7 @@ static void unknown_and_excluding_flags_are_einval(void)
 	op.opcode = KCACHE_OP_PREPEND + 1;
 	expect_error(kcache_run(cache, &op), -EINVAL);
 	kcache_prep_stat(&op, KEY("key"));
-	op.reserved = 1;
+	op.error = 1;
 	expect_error(kcache_run(cache, &op), -EINVAL);
 	kcache_prep_stat(&op, KEY("key"));
 	op.size--;

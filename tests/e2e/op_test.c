@@ -55,15 +55,27 @@ static unsigned long long value_max(void)
 TEST(struct_has_the_layout_of_the_contract)
 {
 	CHECK_EQ(sizeof(struct kcache_op), KCACHE_OP_SIZE_VER0);
-	CHECK_EQ(sizeof(struct kcache_info), KCACHE_INFO_SIZE_VER0);
+	CHECK_EQ(sizeof(struct kcache_batch), KCACHE_BATCH_SIZE_VER0);
+	CHECK_EQ(sizeof(struct kcache_info), KCACHE_INFO_SIZE_VER1);
+	CHECK_EQ(KCACHE_OP_SIZE_VER0, 96);
+	CHECK_EQ(KCACHE_BATCH_SIZE_VER0, 24);
+	CHECK_EQ(KCACHE_INFO_SIZE_VER0, 72);
+	CHECK_EQ(KCACHE_INFO_SIZE_VER1, 88);
 	CHECK_EQ(offsetof(struct kcache_op, key), 16);
 	CHECK_EQ(offsetof(struct kcache_op, delta), 48);
 	CHECK_EQ(offsetof(struct kcache_op, out_len), 56);
-	CHECK_EQ(offsetof(struct kcache_op, reserved), 92);
+	CHECK_EQ(offsetof(struct kcache_op, error), 92);
+	CHECK_EQ(offsetof(struct kcache_batch, ops), 8);
+	CHECK_EQ(offsetof(struct kcache_batch, done), 20);
 	CHECK_EQ(offsetof(struct kcache_info, name), 40);
+	CHECK_EQ(offsetof(struct kcache_info, map_bytes), 72);
+	CHECK_EQ(offsetof(struct kcache_info, clock_offset_ns), 80);
 	CHECK_EQ(KCACHE_IOC_OP, 0xe810);
 	CHECK_EQ(KCACHE_IOC_INFO, 0xe811);
 	CHECK_EQ(KCACHE_IOC_FLUSH, 0xe812);
+	CHECK_EQ(KCACHE_IOC_BATCH, 0xe813);
+	CHECK_EQ(KCACHE_IOC_HINTS, 0xe814);
+	CHECK_EQ(KCACHE_IOC_TAKE_HINTS, 0xe815);
 }
 
 /* The op of @opcode with garbage in every field that it does not name. */
@@ -1299,7 +1311,8 @@ TEST(flush_gives_the_memory_back)
 
 TEST(info_tells_limits_and_features)
 {
-	struct kcache_info info = { .size = sizeof(info), .reserved = 5, .name = "garbage" };
+	struct kcache_info info = { .size = sizeof(info), .reserved = 5, .name = "garbage",
+				    .map_bytes = 1, .clock_offset_ns = 1 };
 	const __u32 flags = KCACHE_IF_ABSENT | KCACHE_IF_PRESENT | KCACHE_IF_VERSION |
 		KCACHE_KEEP_TTL | KCACHE_RETURN_OLD | KCACHE_TOUCH | KCACHE_INITIAL;
 	size_t i;
@@ -1313,6 +1326,9 @@ TEST(info_tells_limits_and_features)
 	CHECK_EQ(info.opcodes & 0x3ff, 0x3fe);
 	CHECK_EQ(info.flags & flags, flags);
 	CHECK_EQ(info.reserved, 0);
+	CHECK(info.map_bytes > info.max_bytes);
+	CHECK_EQ(info.map_bytes % PAGE, 0);
+	CHECK_EQ(info.clock_offset_ns, 0);
 	CHECK(!strcmp(info.name, "kcache"));
 	for (i = strlen(info.name); i < sizeof(info.name); i++)
 		CHECK_EQ(info.name[i], 0);

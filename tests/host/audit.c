@@ -44,9 +44,9 @@ static u64 audit_entries(struct audit *audit, const struct kc_segment *segment, 
 	u32 position = 0;
 
 	view.end = end;
-	while ((entry = kc_log_walk(&cache->log, &view, &position, &offset))) {
+	while ((entry = kc_log_walk_rcu(&cache->log, &view, &position, &offset))) {
 		u64 hash = kc_table_hash_entry(&cache->table, entry), expiry_ms;
-		struct kc_found by_offset, by_key;
+		struct kcache_found by_offset, by_key;
 		const u8 *key;
 
 		rcu_read_lock();
@@ -105,21 +105,39 @@ static u64 count_chunks(struct audit *audit, struct list_head *list)
 	return nr;
 }
 
-static void audit_log(struct audit *audit)
+/* Chunks of one queue, whose segments are checked, too. */
+static u64 audit_queue(struct audit *audit, enum kc_queue queue)
 {
 	struct kc_log *log = &audit->cache->log;
 	struct kc_segment *segment;
-	u64 opened = 0, nr_chunks, nr_map = 0;
-	u32 i;
+	u64 opened = 0, nr_chunks;
 
-	list_for_each_entry(segment, &log->fifo, link) {
+	list_for_each_entry(segment, &log->queue[queue], link) {
 		if (segment->opened < opened)
 			complain(audit, "segments are out of order");
+		if (segment->queue != queue)
+			complain(audit, "segment does not know its queue");
 		opened = segment->opened;
 		audit_segment(audit, segment);
 	}
-	nr_chunks = 1 + count_chunks(audit, &log->fifo) + count_chunks(audit, &log->pool) +
-		    count_chunks(audit, &log->zombies);
+	nr_chunks = count_chunks(audit, &log->queue[queue]);
+	if (nr_chunks != log->nr_chunks[queue])
+		complain(audit, "%llu chunks in queue %d, counted %llu", nr_chunks, queue,
+			 log->nr_chunks[queue]);
+	return nr_chunks;
+}
+
+static void audit_log(struct audit *audit)
+{
+	struct kc_log *log = &audit->cache->log;
+	u64 nr_chunks, nr_map = 0;
+	u32 i;
+
+	nr_chunks = count_chunks(audit, &log->pool);
+	if (nr_chunks != log->nr_pool)
+		complain(audit, "%llu segments in the pool, counted %u", nr_chunks, log->nr_pool);
+	nr_chunks += 1 + audit_queue(audit, KC_SMALL) + audit_queue(audit, KC_MAIN) +
+		     count_chunks(audit, &log->zombies);
 	for (i = 0; i < log->nr_map; i++)
 		nr_map += test_bit(i, log->chunk_map);
 	if (nr_chunks != nr_map)
@@ -128,7 +146,7 @@ static void audit_log(struct audit *audit)
 
 /* -------- table -------- */
 
-static struct kcache_bucket *bucket_at(struct kc_cache *cache, enum kc_region region, u64 index)
+static struct kcache_bucket *bucket_at(struct kc_cache *cache, enum kcache_region region, u64 index)
 {
 	return kc_arena_ptr(&cache->arena, region, index * sizeof(struct kcache_bucket),
 			    sizeof(struct kcache_bucket));
@@ -140,29 +158,31 @@ static void audit_slot(struct audit *audit, u32 index, u64 value)
 	u64 offset = kcache_slot_offset(value), hash;
 	struct kcache_entry *entry;
 	struct kc_segment *segment;
+	int queue;
 
 	audit->slots++;
-	entry = kc_arena_ptr(&cache->arena, KC_SEGMENTS, offset, sizeof(*entry));
+	entry = kc_arena_ptr(&cache->arena, KCACHE_SEGMENTS, offset, sizeof(*entry));
 	if (!entry) {
 		complain(audit, "slot leads nowhere");
 		return;
 	}
 	hash = kc_table_hash_entry(&cache->table, entry);
-	if (kcache_slot_make(hash, offset) != value)
+	if (kcache_slot_make(hash, offset) != (value & (KCACHE_TAG_MASK | KCACHE_LOC_MASK)))
 		complain(audit, "slot has another tag than its entry's");
 	if (kcache_bucket_index(hash, cache->table.nr_buckets) != index)
 		complain(audit, "entry is in the wrong bucket");
-	list_for_each_entry(segment, &cache->log.fifo, link)
-		if (offset - kc_segment_offset(&cache->log, segment) <
-		    kc_segment_size(&cache->log, segment))
-			return;
+	for (queue = 0; queue < KC_NR_QUEUES; queue++)
+		list_for_each_entry(segment, &cache->log.queue[queue], link)
+			if (offset - kc_segment_offset(&cache->log, segment) <
+			    kc_segment_size(&cache->log, segment))
+				return;
 	complain(audit, "slot leads to no segment");
 }
 
 static void audit_chain(struct audit *audit, u32 index)
 {
 	struct kc_cache *cache = audit->cache;
-	struct kcache_bucket *bucket = bucket_at(cache, KC_BUCKETS, index);
+	struct kcache_bucket *bucket = bucket_at(cache, KCACHE_BUCKETS, index);
 	bool has_ended = false;
 	int i;
 
@@ -186,7 +206,7 @@ static void audit_chain(struct audit *audit, u32 index)
 		}
 		if (has_ended)
 			complain(audit, "chain %u goes on behind its end", index);
-		bucket = bucket_at(cache, KC_OVERFLOW, bucket->next - 1);
+		bucket = bucket_at(cache, KCACHE_OVERFLOW, bucket->next - 1);
 		if (bucket && !bucket->slot[0])
 			complain(audit, "chain %u has an empty overflow bucket", index);
 	}
@@ -201,7 +221,7 @@ static void audit_table(struct audit *audit)
 	for (i = 0; i < table->nr_buckets; i++)
 		audit_chain(audit, i);
 	for (next = table->overflow_free; next && nr_free <= table->nr_overflow; nr_free++)
-		next = bucket_at(cache, KC_OVERFLOW, next - 1)->next;
+		next = bucket_at(cache, KCACHE_OVERFLOW, next - 1)->next;
 	if (table->nr_overflow_used != audit->overflow ||
 	    table->nr_overflow_used + nr_free != table->nr_overflow)
 		complain(audit, "overflow buckets: %u used, %llu met, %u free of %u",
@@ -235,12 +255,14 @@ static bool run_audit(struct kc_cache *cache, bool with_memory)
 	struct audit audit = { .cache = cache };
 	struct kc_cache_account account;
 
+	mutex_lock(&cache->evict.mutex);
 	mutex_lock(&cache->arena.mutex);
 	audit_log(&audit);
 	audit_table(&audit);
 	if (with_memory)
 		audit_memory(&audit);
 	mutex_unlock(&cache->arena.mutex);
+	mutex_unlock(&cache->evict.mutex);
 	kc_cache_account(cache, &account);
 	if (account.entries != audit.slots)
 		complain(&audit, "account has %llu entries, %llu are there", account.entries,

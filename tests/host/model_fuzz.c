@@ -15,7 +15,7 @@
 #include "model.h"
 #include "ktap.h"
 
-#define NR_KEYS	300
+#define NR_KEYS	600
 
 static struct model models[NR_KEYS];
 static char keys[NR_KEYS][KCACHE_KEY_MAX + 1];

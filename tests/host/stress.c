@@ -13,9 +13,11 @@
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/rcupdate.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
 
 #include "audit.h"
+#include "space.h"
 #include "model.h"
 #include "ktap.h"
 
@@ -126,6 +128,14 @@ static void scan_all(void (*look)(const struct kc_copy *copy))
 	kvfree(copy.data);
 }
 
+/* As when the system is short of memory. */
+static void reclaim(u64 pages)
+{
+	struct shrink_control control = { .nr_to_scan = pages };
+
+	cache->shrinker->scan_objects(cache->shrinker, &control);
+}
+
 /* Entries that come and expire, so that passes find something to compact. */
 static void store_junk(void)
 {
@@ -166,15 +176,9 @@ static void grow_table(void)
 
 static void shrink_table(void)
 {
-	int err = 0;
-
-	mutex_lock(&cache->arena.mutex);
-	while (!err && kc_table_wants_merge(&cache->table))
-		if (kc_table_merge_locked(&cache->table))
-			err = kc_table_grow_overflow_locked(&cache->table);
-	kc_table_trim_locked(&cache->table);
-	mutex_unlock(&cache->arena.mutex);
-	EXPECT_EQ(err, 0);
+	mutex_lock(&cache->evict.mutex);
+	kc_space_shrink_table(cache);
+	mutex_unlock(&cache->evict.mutex);
 }
 
 /* -------- values that tell what they are -------- */
@@ -396,6 +400,8 @@ static void make_trouble(u32 id)
 
 			EXPECT(!err || err == -ENOSPC);
 		}
+		if (one_of(2))
+			reclaim(1 + below(40));
 		nap();
 	}
 }
@@ -439,6 +445,8 @@ static void flush_and_pass(u32 id)
 		house_keeping();
 		if (one_of(20))
 			EXPECT_EQ(kc_cache_flush(cache), 0);
+		if (one_of(20))
+			reclaim(1 + below(10));
 		EXPECT(atomic64_read(&cache->arena.used_bytes) <= MiB);
 		nap();
 	}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/mm.h>
 #include <pthread.h>
 
 #include <linux/log2.h>
@@ -7,6 +8,9 @@
 #include "arena.h"
 #include "fixture.h"
 #include "ktap.h"
+
+/* The page that tells readers where everything is. */
+#define HEADER	PAGE_SIZE
 
 static struct kc_arena arena;
 
@@ -32,7 +36,7 @@ static void end(void)
 
 static void *at(u64 offset, u32 len)
 {
-	return kc_arena_ptr(&arena, KC_SEGMENTS, offset, len);
+	return kc_arena_ptr(&arena, KCACHE_SEGMENTS, offset, len);
 }
 
 /* What the account says is in use, and no more than the limit. */
@@ -69,13 +73,13 @@ KTAP_TEST(chunk_and_block_size_follow_the_limit)
 KTAP_TEST(charging_stops_at_the_limit_to_the_byte)
 {
 	begin(MiB);
-	EXPECT_EQ(kc_arena_charge(&arena, MiB + 1), -ENOSPC);
-	EXPECT_EQ(kc_arena_charge(&arena, MiB), 0);
+	EXPECT_EQ(kc_arena_charge(&arena, MiB - HEADER + 1), -ENOSPC);
+	EXPECT_EQ(kc_arena_charge(&arena, MiB - HEADER), 0);
 	EXPECT_EQ(kc_arena_charge(&arena, 1), -ENOSPC);
 	EXPECT_EQ(kc_arena_charge(&arena, 0), 0);
 	kc_arena_uncharge(&arena, 1);
 	EXPECT_EQ(kc_arena_charge(&arena, 1), 0);
-	kc_arena_uncharge(&arena, MiB);
+	kc_arena_uncharge(&arena, MiB - HEADER);
 	end();
 }
 
@@ -95,13 +99,13 @@ KTAP_TEST(charges_of_many_threads_never_pass_the_limit)
 	pthread_t thread[4];
 	int i;
 
-	begin(100000);
+	begin(HEADER + 100000);
 	for (i = 0; i < 4; i++)
 		ASSERT(!pthread_create(&thread[i], NULL, charge_a_lot, &granted[i]));
 	for (i = 0; i < 4; i++)
 		pthread_join(thread[i], NULL);
 	EXPECT_EQ(granted[0] + granted[1] + granted[2] + granted[3], 99999);
-	EXPECT_EQ(used(), 99999);
+	EXPECT_EQ(used(), HEADER + 99999);
 	kc_arena_uncharge(&arena, 99999);
 	end();
 }
@@ -112,9 +116,9 @@ KTAP_TEST(populated_memory_is_zeroed_and_accounted)
 
 	begin(64 * MiB);
 	block = kc_block_size(&arena);
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 3, 5), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 3, 5), 0);
 	check_account();
-	EXPECT_EQ(shim_page_bytes_in_use(), 5 * block);
+	EXPECT_EQ(shim_page_bytes_in_use(), HEADER + 5 * block);
 	EXPECT(!at(3 * block - 1, 1));
 	EXPECT(!at(8 * block, 1));
 	for (i = 3; i < 8; i++) {
@@ -123,7 +127,7 @@ KTAP_TEST(populated_memory_is_zeroed_and_accounted)
 		ASSERT(word);
 		EXPECT(!word[0] && !word[block / 8 - 1]);
 	}
-	EXPECT(!kc_arena_ptr(&arena, KC_BUCKETS, 3 * block, 1));
+	EXPECT(!kc_arena_ptr(&arena, KCACHE_BUCKETS, 3 * block, 1));
 	end();
 }
 
@@ -134,7 +138,7 @@ KTAP_TEST(any_offset_may_be_asked_for)
 	begin(MiB);
 	block = kc_block_size(&arena);
 	EXPECT(!at(0, 1));
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 0, 1), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0, 1), 0);
 	EXPECT(at(block - 1, 1));
 	EXPECT(!at(block - 1, 2));
 	EXPECT(!at(0, block + 1));
@@ -150,18 +154,18 @@ KTAP_TEST(released_blocks_are_holes_and_their_neighbours_stay)
 
 	begin(64 * MiB);
 	block = kc_block_size(&arena);
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 0, 16), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0, 16), 0);
 	memset(at(4 * block, block), 1, block);
 	memset(at(6 * block, block), 2, block);
-	kc_arena_release_locked(&arena, KC_SEGMENTS, 5, 1);
+	kc_arena_release_locked(&arena, KCACHE_SEGMENTS, 5, 1);
 	EXPECT(!at(5 * block, 1));
 	EXPECT_EQ(*(u8 *)at(5 * block - 1, 1), 1);
 	EXPECT_EQ(*(u8 *)at(6 * block, 1), 2);
 	check_account();
 	/* Holes are passed over, and memory that comes again is zeroed again. */
-	kc_arena_release_locked(&arena, KC_SEGMENTS, 4, 4);
+	kc_arena_release_locked(&arena, KCACHE_SEGMENTS, 4, 4);
 	check_account();
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 4, 4), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 4, 4), 0);
 	EXPECT_EQ(*(u8 *)at(4 * block, 1), 0);
 	check_account();
 	end();
@@ -172,9 +176,9 @@ KTAP_TEST(populating_past_the_limit_changes_nothing)
 	u64 before;
 
 	begin(MiB);
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 0, 100), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0, 100), 0);
 	before = shim_page_bytes_in_use();
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 100, 40), -ENOSPC);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 100, 40), -ENOSPC);
 	EXPECT_EQ(shim_page_bytes_in_use(), before);
 	EXPECT(!at(100 * kc_block_size(&arena), 1));
 	check_account();
@@ -189,12 +193,12 @@ KTAP_TEST(a_chunk_comes_as_one_piece_or_else_as_blocks)
 	begin(64 * MiB);
 	block = kc_block_size(&arena);
 	per_chunk = kc_chunk_size(&arena) / block;
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 0, per_chunk), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0, per_chunk), 0);
 	first = at(0, block);
 	EXPECT_EQ((char *)at((per_chunk - 1) * block, block) - (char *)first,
 		  (per_chunk - 1) * block);
 	shim_fail_allocs(1, 1);		/* the piece */
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, per_chunk, per_chunk), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, per_chunk, per_chunk), 0);
 	EXPECT(shim_fail_end());
 	EXPECT(at((2 * per_chunk - 1) * block, block));
 	check_account();
@@ -208,16 +212,16 @@ KTAP_TEST(a_system_without_memory_changes_nothing)
 	begin(64 * MiB);
 	for (nth = 1; ; nth++) {
 		shim_fail_allocs(nth, ~0ULL >> 1);
-		err = kc_arena_populate_locked(&arena, KC_SEGMENTS, 0, 16);
+		err = kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0, 16);
 		if (!shim_fail_end())
 			break;
 		/* The first, failing alone, is not fatal: it may be the one large piece. */
 		EXPECT(err == -ENOSPC || nth > 1);
 		check_account();
-		EXPECT_EQ(shim_page_bytes_in_use(), err ? 0 : kc_chunk_size(&arena));
+		EXPECT_EQ(shim_page_bytes_in_use(), HEADER + (err ? 0 : kc_chunk_size(&arena)));
 		EXPECT(!at(0, 1) == !!err);
 		if (!err)
-			kc_arena_release_locked(&arena, KC_SEGMENTS, 0, 16);
+			kc_arena_release_locked(&arena, KCACHE_SEGMENTS, 0, 16);
 	}
 	EXPECT_EQ(err, 0);
 	EXPECT(nth > 2);
@@ -297,7 +301,7 @@ KTAP_TEST(copies_go_over_block_borders)
 	begin(MiB);
 	block = kc_block_size(&arena);
 	ASSERT_EQ(block, 8192);
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 0, 8), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0, 8), 0);
 	fill(in, sizeof(in), 7);
 	for (start_at = (int)block - 2; start_at <= (int)block + 1; start_at++) {
 		for (len = 0; len <= 2 * (int)block + 3; len += len < 4 ? 1 : 4093) {
@@ -322,7 +326,7 @@ KTAP_TEST(copies_out_of_a_hole_ask_for_another_try)
 	struct iov_iter i;
 
 	begin(MiB);
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 1, 1), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 1, 1), 0);
 	rcu_read_lock();
 	iov_iter_ubuf(&i, ITER_DEST, out, sizeof(out));
 	EXPECT_EQ(kc_arena_to_iter_nofault(&arena, 0, &i, 1), -EAGAIN);
@@ -339,7 +343,7 @@ KTAP_TEST(copies_stop_at_memory_that_is_not_there)
 	struct iov_iter i;
 
 	begin(MiB);
-	EXPECT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 0, 4), 0);
+	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0, 4), 0);
 	shim_user_mark(user + 9000, 1, SHIM_ABSENT);
 	rcu_read_lock();
 	iov_iter_ubuf(&i, ITER_SOURCE, user, sizeof(user));

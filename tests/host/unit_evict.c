@@ -7,32 +7,34 @@
 
 static void lock(void)
 {
+	mutex_lock(&cache->evict.mutex);
 	mutex_lock(&cache->arena.mutex);
 }
 
 static void unlock(void)
 {
 	mutex_unlock(&cache->arena.mutex);
+	mutex_unlock(&cache->evict.mutex);
 }
 
 static int evict_one(void)
 {
 	int err;
 
-	lock();
+	mutex_lock(&cache->evict.mutex);
 	err = kc_evict_one_locked(&cache->evict);
-	unlock();
+	mutex_unlock(&cache->evict.mutex);
 	return err;
 }
 
 static void give_back(void)
 {
 	lock();
-	kc_evict_pool_dead_locked(&cache->evict);
-	while (kc_log_drop_pool_locked(&cache->log))
+	kc_log_collect_locked(&cache->log);
+	while (kc_log_drop_pool_locked(&cache->log, 0))
 		;
-	kc_log_reap_locked(&cache->log);
 	unlock();
+	kc_log_reap(&cache->log);
 }
 
 static void seal(void)
@@ -42,14 +44,41 @@ static void seal(void)
 	unlock();
 }
 
-static struct kc_segment *oldest(void)
+static struct kc_segment *oldest_of(enum kc_queue queue)
 {
 	struct kc_segment *segment;
 
 	lock();
-	segment = kc_log_oldest_locked(&cache->log);
+	segment = kc_log_oldest_locked(&cache->log, queue);
 	unlock();
 	return segment;
+}
+
+static struct kc_segment *oldest(void)
+{
+	return oldest_of(KC_SMALL);
+}
+
+/* Holds @segment while something is done to it. */
+static bool on_segment(struct kc_segment *segment, bool (*act)(struct kc_segment *segment))
+{
+	bool is_held, result;
+
+	mutex_lock(&cache->evict.mutex);
+	mutex_lock(&cache->arena.mutex);
+	is_held = kc_log_hold_locked(segment);
+	mutex_unlock(&cache->arena.mutex);
+	ASSERT(is_held);
+	result = act(segment);
+	kc_log_release(&cache->log, segment);
+	mutex_unlock(&cache->evict.mutex);
+	return result;
+}
+
+static bool act_drop(struct kc_segment *segment)
+{
+	kc_evict_drop_locked(&cache->evict, segment, KC_STAT_evictions);
+	return true;
 }
 
 static u64 nr_segments(void)
@@ -118,9 +147,9 @@ KTAP_TEST(retiring_a_segment_takes_out_its_entries_and_no_others)
 	seal();
 	store(40, 60, 0);
 	segment = oldest();
+	on_segment(segment, act_drop);
 	lock();
-	kc_evict_retire_locked(&cache->evict, segment, KC_STAT_evictions);
-	EXPECT_EQ(kc_evict_pool_dead_locked(&cache->evict), 1);
+	EXPECT_EQ(kc_log_collect_locked(&cache->log), 1);
 	unlock();
 	EXPECT_EQ(count_there(0, 40), 0);
 	EXPECT_EQ(count_there(40, 60), 20);
@@ -154,7 +183,7 @@ KTAP_TEST(an_entry_stored_anew_is_as_young_as_its_newest_value)
 	store(0, 2000, 0);
 	store(0, 1, 0);
 	store(2000, 6000, 0);
-	while (is_there(1))
+	while (stat_of(cache, "k1").version)
 		EXPECT_EQ(evict_one(), 0);
 	EXPECT(is_there(0));
 	stop();
@@ -249,14 +278,14 @@ KTAP_TEST(the_account_never_passes_the_limit)
 
 /* -------- compaction -------- */
 
+static bool act_compact(struct kc_segment *segment)
+{
+	return kc_evict_compact_locked(&cache->evict, segment);
+}
+
 static bool compact(struct kc_segment *segment)
 {
-	bool is_whole;
-
-	lock();
-	is_whole = kc_evict_compact_locked(&cache->evict, segment);
-	unlock();
-	return is_whole;
+	return on_segment(segment, act_compact);
 }
 
 KTAP_TEST(compaction_moves_what_lives_as_it_is)
@@ -489,7 +518,7 @@ KTAP_TEST(an_expiry_that_is_put_off_or_lifted_is_minded)
 /* The mutex is let go between two segments: then another may do what it likes. */
 static void flush_between(void *arg)
 {
-	if (!mutex_is_locked(&cache->arena.mutex))
+	if (!mutex_is_locked(&cache->evict.mutex))
 		EXPECT_EQ(kc_cache_flush(cache), 0);
 }
 
@@ -514,7 +543,7 @@ KTAP_TEST(segments_may_be_freed_between_two_steps_of_a_pass)
 
 static void pass_between(void *arg)
 {
-	if (!mutex_is_locked(&cache->arena.mutex))
+	if (!mutex_is_locked(&cache->evict.mutex))
 		kc_expire_pass(&cache->expire);
 }
 

@@ -58,7 +58,7 @@ static struct kc_room reserve_whole(u32 size, u32 whole)
 /* Writes an entry whose key is @key, as four bytes, into its room. */
 static void write_entry(const struct kc_room *room, u32 whole, u32 key)
 {
-	struct kcache_entry *entry = kc_arena_ptr(&arena, KC_SEGMENTS, room->offset, whole);
+	struct kcache_entry *entry = kc_arena_ptr(&arena, KCACHE_SEGMENTS, room->offset, whole);
 
 	if (!EXPECT(entry))
 		return;
@@ -113,7 +113,7 @@ static struct kc_segment *oldest(void)
 	struct kc_segment *segment;
 
 	mutex_lock(&arena.mutex);
-	segment = kc_log_oldest_locked(&log_);
+	segment = kc_log_oldest_locked(&log_, KC_SMALL);
 	mutex_unlock(&arena.mutex);
 	return segment;
 }
@@ -129,10 +129,10 @@ static void pool(struct kc_segment *segment)
 static void reap(void)
 {
 	mutex_lock(&arena.mutex);
-	while (kc_log_drop_pool_locked(&log_))
+	while (kc_log_drop_pool_locked(&log_, 0))
 		;
-	kc_log_reap_locked(&log_);
 	mutex_unlock(&arena.mutex);
+	kc_log_reap(&log_);
 }
 
 static struct kc_log_bytes count(void)
@@ -153,7 +153,7 @@ static u32 walk(const struct kc_segment *segment, u32 *keys, u32 max)
 	u64 offset;
 
 	rcu_read_lock();
-	while ((entry = kc_log_walk(&log_, segment, &position, &offset))) {
+	while ((entry = kc_log_walk_rcu(&log_, segment, &position, &offset))) {
 		EXPECT(position <= segment->end);
 		if (nr < max)
 			memcpy(&keys[nr], entry->data, sizeof(*keys));
@@ -518,7 +518,7 @@ KTAP_TEST(reaping_waits_for_readers_of_what_it_frees)
 	seal_lanes();
 	synchronize_rcu();
 	rcu_read_lock();
-	entry = kc_arena_ptr(&arena, KC_SEGMENTS, offset, 24);
+	entry = kc_arena_ptr(&arena, KCACHE_SEGMENTS, offset, 24);
 	ASSERT(!pthread_create(&thread, NULL, kill_and_reap, &offset));
 	usleep(20000);
 	EXPECT(!READ_ONCE(is_reaped));
@@ -617,7 +617,7 @@ KTAP_TEST(a_run_takes_consecutive_chunks_and_dies_as_one)
 		EXPECT_EQ(offset % chunk, 0);
 		rcu_read_lock();
 		for (i = 0; i < size; i += 4)
-			EXPECT(kc_arena_ptr(&arena, KC_SEGMENTS, offset + i, 4));
+			EXPECT(kc_arena_ptr(&arena, KCACHE_SEGMENTS, offset + i, 4));
 		rcu_read_unlock();
 		segment = oldest();
 		ASSERT(segment);
@@ -757,7 +757,7 @@ KTAP_TEST(without_memory_no_segment_is_opened_and_nothing_is_lost)
 			if (!err)
 				break;
 			EXPECT_EQ(err, -ENOSPC);
-			EXPECT(list_empty(&log_.fifo));
+			EXPECT(list_empty(&log_.queue[KC_SMALL]));
 			EXPECT(!test_bit(1, log_.chunk_map));
 		}
 		EXPECT_EQ(err, 0);
@@ -844,7 +844,7 @@ KTAP_TEST(reservations_of_many_threads_do_not_touch_and_all_are_walked)
 			nr += !!offsets[t][i];
 			live += offsets[t][i] ? sizes[t][i] : 0;
 		}
-	list_for_each_entry(segment, &log_.fifo, link) {
+	list_for_each_entry(segment, &log_.queue[KC_SMALL], link) {
 		u32 n = walk(segment, keys, 2000);
 
 		ASSERT(n <= 2000);

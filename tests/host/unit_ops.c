@@ -121,11 +121,11 @@ KTAP_TEST(keys_reserved_fields_and_ttls_are_checked)
 		op.key_len = ~0U;
 		EXPECT_EQ(check(&op, 3), -EFBIG);
 		op.key_len = 1;
-		op.reserved = 1;
+		op.error = 1;
 		EXPECT_EQ(check(&op, 3), -EINVAL);
-		op.reserved = 1U << 31;
+		op.error = -1;
 		EXPECT_EQ(check(&op, 3), -EINVAL);
-		op.reserved = 0;
+		op.error = 0;
 		/* A ttl that the opcode does not set means nothing. */
 		op.ttl_ms = KCACHE_TTL_MAX_MS + 1;
 		EXPECT_EQ(check(&op, 3), contract[i].sets_ttl ? -EINVAL : 0);

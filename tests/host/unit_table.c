@@ -28,7 +28,7 @@ static void begin(void)
 	kc_arena_init(&arena, 16 * MiB);
 	ASSERT_EQ(kc_table_init(&table, &arena), 0);
 	mutex_lock(&arena.mutex);
-	ASSERT_EQ(kc_arena_populate_locked(&arena, KC_SEGMENTS, 0,
+	ASSERT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0,
 					   SEGMENT_BYTES >> arena.block_shift), 0);
 	mutex_unlock(&arena.mutex);
 	next_offset = KCACHE_ALIGN;
@@ -53,7 +53,7 @@ static struct kcache_entry *entry_at(u64 offset)
 	struct kcache_entry *entry;
 
 	rcu_read_lock();
-	entry = kc_arena_ptr(&arena, KC_SEGMENTS, offset, kcache_entry_size(sizeof(u32), 0));
+	entry = kc_arena_ptr(&arena, KCACHE_SEGMENTS, offset, kcache_entry_size(sizeof(u32), 0));
 	rcu_read_unlock();
 	ASSERT(entry);
 	return entry;
@@ -81,17 +81,17 @@ static int insert(u32 key)
 
 	rcu_read_lock();
 	kc_table_lock(&table, hash_of(key));
-	err = kc_table_insert_locked(&table, hash_of(key), offset);
+	err = kc_table_insert_locked(&table, hash_of(key), offset, 0);
 	kc_table_unlock(&table, hash_of(key));
 	rcu_read_unlock();
 	is_in[key] |= !err;
 	return err;
 }
 
-static bool find(u32 key, struct kc_found *found)
+static bool find(u32 key, struct kcache_found *found)
 {
 	u64 hash = hash_of(key);
-	struct kc_found lockless;
+	struct kcache_found lockless;
 	bool is_there;
 
 	rcu_read_lock();
@@ -100,7 +100,7 @@ static bool find(u32 key, struct kc_found *found)
 	EXPECT_EQ(kc_table_find_locked(&table, hash, &key, sizeof(key), found), is_there);
 	if (is_there) {
 		EXPECT(lockless.slot == found->slot && lockless.seq == found->seq);
-		EXPECT(kc_found_is_valid(&lockless));
+		EXPECT(kcache_found_is_valid(&lockless));
 		EXPECT_EQ(found->offset, offset_of[key]);
 		EXPECT(!memcmp(found->entry->data, &key, sizeof(key)));
 	}
@@ -112,7 +112,7 @@ static bool find(u32 key, struct kc_found *found)
 static bool remove_entry(u32 key)
 {
 	u64 hash = hash_of(key);
-	struct kc_found found;
+	struct kcache_found found;
 	bool is_there;
 
 	rcu_read_lock();
@@ -138,9 +138,7 @@ static int with_mutex(int (*act)(struct kc_table *table))
 
 static void trim(void)
 {
-	mutex_lock(&arena.mutex);
-	kc_table_trim_locked(&table);
-	mutex_unlock(&arena.mutex);
+	kc_table_trim(&table);
 }
 
 /* Inserts, with what help it needs. */
@@ -152,7 +150,7 @@ static void put(u32 key)
 	}
 }
 
-static struct kcache_bucket *bucket(enum kc_region region, u64 index)
+static struct kcache_bucket *bucket(enum kcache_region region, u64 index)
 {
 	struct kcache_bucket *b;
 
@@ -164,7 +162,7 @@ static struct kcache_bucket *bucket(enum kc_region region, u64 index)
 
 static u32 nr_slots(u32 index, u32 *nr_overflow)
 {
-	struct kcache_bucket *b = bucket(KC_BUCKETS, index);
+	struct kcache_bucket *b = bucket(KCACHE_BUCKETS, index);
 	bool has_ended = false;
 	u32 nr = 0;
 	int i;
@@ -180,7 +178,7 @@ static u32 nr_slots(u32 index, u32 *nr_overflow)
 			return nr;
 		EXPECT(!has_ended);
 		++*nr_overflow;
-		b = bucket(KC_OVERFLOW, b->next - 1);
+		b = bucket(KCACHE_OVERFLOW, b->next - 1);
 		EXPECT(b->slot[0]);
 	}
 }
@@ -189,7 +187,7 @@ static u32 nr_slots(u32 index, u32 *nr_overflow)
 static void check(void)
 {
 	u32 i, nr_overflow = 0, nr_free = 0, next, slots = 0, in = 0;
-	struct kc_found found;
+	struct kcache_found found;
 
 	for (i = 0; i < NR_MAX; i++) {
 		if (offset_of[i])
@@ -198,7 +196,7 @@ static void check(void)
 	}
 	for (i = 0; i < table.nr_buckets; i++)
 		slots += nr_slots(i, &nr_overflow);
-	for (next = table.overflow_free; next; next = bucket(KC_OVERFLOW, next - 1)->next)
+	for (next = table.overflow_free; next; next = bucket(KCACHE_OVERFLOW, next - 1)->next)
 		nr_free++;
 	EXPECT_EQ(slots, in);
 	EXPECT_EQ(percpu_counter_sum(&table.nr_entries), in);
@@ -217,51 +215,78 @@ static u32 key_in_bucket(u32 key, u64 low, u64 bits)
 
 /* -------- hash and index -------- */
 
-/* From CPython 3.11, whose hash(bytes) is SipHash-1-3, keyed by PYTHONHASHSEED. */
+/* From an implementation in Python, with numbers of any size. */
 static const struct {
-	u64 seed[2];
-	struct {
-		u32 len;
-		u64 hash;
-	} of[20];
+	u32 len;
+	u64 hash;
 } vectors[] = {
-	{ { 0, 0 }, {
-		{ 1, 0x68a914128e01e473ULL }, { 2, 0x010bac45c41e3669ULL },
-		{ 3, 0x4d4c9a4a8ef6e0adULL }, { 4, 0x7cc43f98813e4dbdULL },
-		{ 5, 0x5abe2169dff36275ULL }, { 6, 0xe3c25f87624f1cdbULL },
-		{ 7, 0x2f098ab0c751325aULL }, { 8, 0xead411e67ebe2eeaULL },
-		{ 9, 0x75927f9d95124362ULL }, { 15, 0xf30eb725bb91c9eaULL },
-		{ 16, 0x8972188433a5c5b7ULL }, { 17, 0x4883c49a2c009c1dULL },
-		{ 31, 0x169739443111d49bULL }, { 63, 0x385d3e39e5f37359ULL },
-		{ 64, 0x75e05fd5bbc870c6ULL }, { 100, 0x1c6a66e1506e7908ULL },
-		{ 255, 0x3e0b11e29f69fb60ULL }, { 256, 0xfa21fb56953b1db9ULL },
-		{ 1023, 0xe8ccb3d8f1e03edcULL }, { 1024, 0xb86d884770510c82ULL } } },
-	{ { 0x25556dc46dc3dca0ULL, 0xfc3ee4dbd06f6c90ULL }, {
-		{ 1, 0xddb5fc492fbdf63aULL }, { 2, 0xdaa4ac012a6e8f04ULL },
-		{ 3, 0x6925b9482f3a5127ULL }, { 4, 0x5c698c54afa96352ULL },
-		{ 5, 0x49b0ce6a7158bf6eULL }, { 6, 0x560b2c53e4b773c9ULL },
-		{ 7, 0x831edfe12fee6ffdULL }, { 8, 0x354edb093928c942ULL },
-		{ 9, 0x09a5e47bf18abeccULL }, { 15, 0xbe8dc664d017b99eULL },
-		{ 16, 0x2e932605ea370595ULL }, { 17, 0x76887087110a4b41ULL },
-		{ 31, 0xcd12075a65e419eaULL }, { 63, 0x171afa1ac779cd10ULL },
-		{ 64, 0x02bf7cdeb211db1cULL }, { 100, 0x38540c20e41ab289ULL },
-		{ 255, 0xf0b1a6b062ae1c22ULL }, { 256, 0x1c5512506bcd6f8fULL },
-		{ 1023, 0xe7d612de053964fcULL }, { 1024, 0x2943ac99adef4618ULL } } },
+	{ 1, 0x2f4cfcd0ae6bcc83ULL }, { 7, 0xd0603bd2f006869bULL },
+	{ 8, 0xced5dc3a9e759efdULL }, { 9, 0x59c35eca500f9a39ULL },
+	{ 15, 0xe635f4a6115b05f4ULL }, { 16, 0x61ea25f2c140b2aaULL },
+	{ 17, 0xd8005c2a0b314fe8ULL }, { 23, 0x136e4c551647ac06ULL },
+	{ 24, 0x17830761f650b516ULL }, { 31, 0xad104e5e6ae801c0ULL },
+	{ 32, 0xeac6a6fc77c94041ULL }, { 100, 0x9e76012e8b7db93fULL },
+	{ 1023, 0xddf5e1201834f91bULL }, { 1024, 0x760062ee38b1672cULL },
 };
 
-KTAP_TEST(the_hash_is_siphash_1_3_at_any_alignment)
+/* SplitMix64 from 1, as the vectors have it. */
+static void known_secret(u64 secret[KCACHE_HASH_WORDS])
 {
-	u8 text[1024 + 8];
-	int v, i, shift;
+	u64 x = 1, z;
+	int i;
 
+	for (i = 0; i < KCACHE_HASH_WORDS; i++) {
+		z = x += 0x9e3779b97f4a7c15ULL;
+		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+		z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+		secret[i] = z ^ z >> 31;
+	}
+}
+
+KTAP_TEST(the_hash_is_the_known_one_at_any_alignment)
+{
+	u64 secret[KCACHE_HASH_WORDS];
+	u8 text[1024 + 8];
+	int i, shift;
+
+	known_secret(secret);
 	for (shift = 0; shift < 8; shift++) {
 		for (i = 0; i < 1024; i++)
-			text[shift + i] = i % 251;
-		for (v = 0; v < 2; v++)
-			for (i = 0; i < 20; i++)
-				EXPECT_EQ(kcache_hash(vectors[v].seed, text + shift,
-						      vectors[v].of[i].len),
-					  vectors[v].of[i].hash);
+			text[shift + i] = i * 7 + 1;
+		for (i = 0; i < ARRAY_SIZE(vectors); i++)
+			EXPECT_EQ(kcache_hash(secret, text + shift, vectors[i].len),
+				  vectors[i].hash);
+	}
+}
+
+KTAP_TEST(keys_of_zeros_differ_by_their_length)
+{
+	static const u8 zeros[1024];
+	u64 secret[KCACHE_HASH_WORDS], last = 0;
+	int i;
+
+	known_secret(secret);
+	for (i = 1; i <= 1024; i++) {
+		u64 hash = kcache_hash(secret, zeros, i);
+
+		EXPECT(hash != last);
+		last = hash;
+	}
+}
+
+/* What does not fit in memory that ends with the key must not be read. */
+KTAP_TEST(the_hash_reads_no_byte_beside_the_key)
+{
+	u64 secret[KCACHE_HASH_WORDS];
+	u32 len;
+
+	known_secret(secret);
+	for (len = 1; len < 64; len++) {
+		u8 *exact = malloc(len);
+
+		memset(exact, 'k', len);
+		EXPECT(kcache_hash(secret, exact, len));
+		free(exact);
 	}
 }
 
@@ -341,24 +366,25 @@ KTAP_TEST(a_tag_is_not_taken_for_a_key)
 		u64 hash;
 		u32 key;
 	} seen[1 << 20];
-	u32 key, a = 0, b = 0;
+	u32 key, nr, a = 0, b = 0;
 	u64 mask = KCACHE_TAG_MASK << 2 | 63;
-	struct kc_found found;
+	struct kcache_found found;
 
 	begin();
-	for (key = 0; !b; key++) {
-		u64 hash = hash_of(key) & mask;
+	/* Not one after the other: the hash spreads those better than by chance. */
+	for (nr = 0; !b; nr++) {
+		u64 hash = hash_of(key = shim_random()) & mask;
 		u32 i = (hash ^ hash >> 42) & ((1 << 20) - 1);
 
 		while (seen[i].hash && seen[i].hash != hash)
 			i = (i + 1) & ((1 << 20) - 1);
-		if (seen[i].hash) {
+		if (seen[i].hash && seen[i].key != key) {
 			a = seen[i].key;
 			b = key;
 		}
 		seen[i].hash = hash;
 		seen[i].key = key;
-		ASSERT(key < 1 << 19);
+		ASSERT(nr < 1 << 19);
 	}
 	memset(seen, 0, sizeof(seen));
 	/* Entries of other keys, which the array knows, turned into those that collide. */
@@ -366,10 +392,10 @@ KTAP_TEST(a_tag_is_not_taken_for_a_key)
 	memcpy(entry_at(make_entry(2))->data, &b, 4);
 	rcu_read_lock();
 	kc_table_lock(&table, hash_of(a));
-	EXPECT_EQ(kc_table_insert_locked(&table, hash_of(a), offset_of[1]), 0);
+	EXPECT_EQ(kc_table_insert_locked(&table, hash_of(a), offset_of[1], 0), 0);
 	EXPECT(!kc_table_find_locked(&table, hash_of(b), &b, 4, &found));
 	EXPECT(!kc_table_find_locked(&table, hash_of(a), &a, 3, &found));
-	EXPECT_EQ(kc_table_insert_locked(&table, hash_of(b), offset_of[2]), 0);
+	EXPECT_EQ(kc_table_insert_locked(&table, hash_of(b), offset_of[2], 0), 0);
 	EXPECT(kc_table_find_locked(&table, hash_of(b), &b, 4, &found));
 	EXPECT_EQ(found.offset, offset_of[2]);
 	EXPECT(kc_table_find_offset_locked(&table, hash_of(b), offset_of[2], &found));
@@ -387,7 +413,7 @@ KTAP_TEST(a_tag_is_not_taken_for_a_key)
 KTAP_TEST(a_replaced_slot_leads_to_the_new_entry_only)
 {
 	u64 hash, old, new;
-	struct kc_found found, lockless;
+	struct kcache_found found, lockless;
 	u32 key = 5;
 
 	begin();
@@ -400,8 +426,8 @@ KTAP_TEST(a_replaced_slot_leads_to_the_new_entry_only)
 	kc_table_lock(&table, hash);
 	EXPECT(kc_table_find_locked(&table, hash, &key, 4, &found));
 	EXPECT_EQ(found.offset, old);
-	kc_table_replace_locked(&table, hash, &found, new);
-	EXPECT(!kc_found_is_valid(&lockless));
+	kc_table_replace_locked(&table, hash, &found, new, 0);
+	EXPECT(!kcache_found_is_valid(&lockless));
 	EXPECT(kc_table_find_offset_locked(&table, hash, new, &found));
 	EXPECT(!kc_table_find_offset_locked(&table, hash, old, &found));
 	kc_table_unlock(&table, hash);
@@ -503,7 +529,7 @@ KTAP_TEST(every_split_and_every_merge_keeps_every_key)
 	}
 	trim();
 	check();
-	EXPECT(!bucket(KC_BUCKETS, kc_block_size(&arena) / 64));
+	EXPECT(!bucket(KCACHE_BUCKETS, kc_block_size(&arena) / 64));
 	/* And up again, over memory that was given back. */
 	for (i = 0; i < 9 * nr; i++)
 		EXPECT_EQ(with_mutex(kc_table_split_locked), 0);
@@ -637,7 +663,7 @@ KTAP_TEST(a_key_that_a_split_moves_under_a_reader_is_found)
 	begin();
 	for (point = 0; point < 2; point++) {
 		u32 nr = table.nr_buckets;
-		struct kc_found found;
+		struct kcache_found found;
 
 		/* It will move to the new bucket. */
 		key = key_in_bucket(100 * (point + 1), nr, 127);
@@ -654,7 +680,7 @@ KTAP_TEST(a_key_that_a_split_moves_under_a_reader_is_found)
 /* In a bucket that is not its any more, and does not change from then on. */
 KTAP_TEST(a_key_that_moves_before_the_bucket_is_looked_at_is_found)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	u32 key, nth, calls = 0;
 
 	begin();
@@ -669,7 +695,7 @@ KTAP_TEST(a_key_that_moves_before_the_bucket_is_looked_at_is_found)
 		shim_unhook();
 		calls += shim_hook_calls(SHIM_AT_ACQUIRE);
 		EXPECT(kc_table_find_rcu(&table, hash_of(key), &key, 4, &found));
-		EXPECT(found.home == bucket(KC_BUCKETS, table.nr_buckets == 65 ? 64 : 0));
+		EXPECT(found.home == bucket(KCACHE_BUCKETS, table.nr_buckets == 65 ? 64 : 0));
 		rcu_read_unlock();
 		if (table.nr_buckets == 64 && nth & 1)
 			split_once(NULL);
@@ -684,7 +710,7 @@ KTAP_TEST(a_key_that_moves_before_the_bucket_is_looked_at_is_found)
 /* The miss is complete, but for the last look at the number of buckets. */
 KTAP_TEST(a_miss_while_the_table_grows_or_shrinks_is_not_believed)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	u32 key, absent;
 
 	begin();
@@ -700,7 +726,7 @@ KTAP_TEST(a_miss_while_the_table_grows_or_shrinks_is_not_believed)
 	shim_hook(SHIM_AT_RECHECK, 1, merge_once, NULL);
 	EXPECT(!kc_table_find_rcu(&table, hash_of(absent), &absent, 4, &found));
 	EXPECT(kc_table_find_rcu(&table, hash_of(key), &key, 4, &found));
-	EXPECT(found.home == bucket(KC_BUCKETS, 0));
+	EXPECT(found.home == bucket(KCACHE_BUCKETS, 0));
 	shim_unhook();
 	rcu_read_unlock();
 	check();
@@ -713,7 +739,7 @@ static void *hold_bucket_odd(void *key)
 {
 	u64 hash = hash_of(*(u32 *)key);
 	u32 index = kcache_bucket_index(hash, table.nr_buckets);
-	struct kcache_bucket *home = bucket(KC_BUCKETS, index);
+	struct kcache_bucket *home = bucket(KCACHE_BUCKETS, index);
 
 	kc_table_lock(&table, hash);
 	kc_bucket_write_begin(home);
@@ -726,7 +752,7 @@ static void *hold_bucket_odd(void *key)
 
 KTAP_TEST(a_reader_does_not_spin_for_ever_on_a_bucket_that_is_written)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	pthread_t thread;
 	u32 key = 7;
 
@@ -738,7 +764,7 @@ KTAP_TEST(a_reader_does_not_spin_for_ever_on_a_bucket_that_is_written)
 		usleep(100);
 	rcu_read_lock();
 	EXPECT(kc_table_find_rcu(&table, hash_of(key), &key, 4, &found));
-	EXPECT(kc_found_is_valid(&found));
+	EXPECT(kcache_found_is_valid(&found));
 	rcu_read_unlock();
 	pthread_join(thread, NULL);
 	end();
@@ -767,8 +793,8 @@ KTAP_TEST(trimming_waits_for_readers_of_what_it_frees)
 		EXPECT_EQ(with_mutex(kc_table_split_locked), 0);
 	while (table.nr_buckets > table.nr_stripes)
 		EXPECT_EQ(with_mutex(kc_table_merge_locked), 0);
-	overflow = bucket(KC_OVERFLOW, bucket(KC_BUCKETS, 0)->next - 1);
-	merged = bucket(KC_BUCKETS, per_block);
+	overflow = bucket(KCACHE_OVERFLOW, bucket(KCACHE_BUCKETS, 0)->next - 1);
+	merged = bucket(KCACHE_BUCKETS, per_block);
 	ASSERT(overflow && merged);
 	rcu_read_lock();
 	remove_entry(last);
@@ -780,7 +806,7 @@ KTAP_TEST(trimming_waits_for_readers_of_what_it_frees)
 	rcu_read_unlock();
 	pthread_join(thread, NULL);
 	EXPECT_EQ(table.nr_overflow, 0);
-	EXPECT(!bucket(KC_BUCKETS, per_block));
+	EXPECT(!bucket(KCACHE_BUCKETS, per_block));
 	end();
 }
 
@@ -791,7 +817,7 @@ static u32 seen[NR_MAX];
 /* One step of a scan: 1 and the key, 0 at the end. */
 static int scan(u64 *position, u32 *key)
 {
-	struct kc_found found;
+	struct kcache_found found;
 	int err, tries = 0;
 
 	do {
@@ -801,7 +827,7 @@ static int scan(u64 *position, u32 *key)
 		err = kc_table_scan_rcu(&table, &next, &found);
 		if (err == 1) {
 			memcpy(key, found.entry->data, sizeof(*key));
-			if (!kc_found_is_valid(&found)) {
+			if (!kcache_found_is_valid(&found)) {
 				rcu_read_unlock();
 				err = -EAGAIN;
 				continue;

@@ -7,9 +7,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "output.h"
+
+/* Keys that get asks for in one call. */
+#define GETS_AT_ONCE	64
 
 static enum exit_code code_of(int err)
 {
@@ -122,18 +126,79 @@ int cmd_set(const struct command_line *line)
 	return EXIT_DONE;
 }
 
+static void print_get_json(const struct kcache_op *op, struct bytes value)
+{
+	json_begin(NULL, '{');
+	json_bytes("key", (struct bytes){ (const void *)(uintptr_t)op->key, op->key_len });
+	json_bytes("value", value);
+	json_ttl("ttl_ms", op->ttl_ms);
+	json_unsigned("version", op->version);
+	json_unsigned("flags", op->client_flags);
+	json_end('}');
+	putchar('\n');
+}
+
+/*
+ * Prints what came of a GET in a batch. A value that was too long for the batch's
+ * buffer is asked for again. Returns the exit code so far.
+ */
+static enum exit_code print_got(const struct command_line *line, struct kcache *cache,
+				struct kcache_op *op, enum exit_code code)
+{
+	struct bytes value = { (const void *)(uintptr_t)op->out, (size_t)op->out_len };
+	void *long_value = NULL;
+	int err = op->error;
+
+	if (err == -EMSGSIZE) {
+		op->error = 0;
+		op->ttl_ms = line->ttl_ms;
+		err = kcache_run_alloc(cache, op, &long_value);
+		value = (struct bytes){ long_value, (size_t)op->out_len };
+	}
+	if (err) {
+		if (code_of(err) != EXIT_UNMET)
+			die_op(op, err);
+		print_key_error((struct bytes){ (const void *)(uintptr_t)op->key, op->key_len },
+				cause(err, op));
+		return EXIT_UNMET;
+	}
+	if (line->json) {
+		print_get_json(op, value);
+	} else {
+		put_value(value);
+		if (line->nr_operands > 1 && !isatty(STDOUT_FILENO))
+			putchar('\n');	/* as put_value() does on a terminal */
+	}
+	free(long_value);
+	return code;
+}
+
 int cmd_get(const struct command_line *line)
 {
 	bool touch = line->op_flags & KCACHE_TOUCH;
-	struct bytes key = key_operand(line, 0);
 	struct kcache *cache = open_cache(line, touch ? O_RDWR : O_RDONLY);
-	struct kcache_op op;
+	static char values[GETS_AT_ONCE][4096];
+	struct kcache_op ops[GETS_AT_ONCE];
+	enum exit_code code = EXIT_DONE;
+	int done, nr, i, err;
 
-	kcache_prep_get(&op, key.data, key.len, NULL, 0);
-	op.flags = line->op_flags;
-	op.ttl_ms = line->ttl_ms;
-	put_value(run_alloc(cache, &op));
-	return EXIT_DONE;
+	for (done = 0; done < line->nr_operands; done += nr) {
+		nr = line->nr_operands - done;
+		nr = nr < GETS_AT_ONCE ? nr : GETS_AT_ONCE;
+		for (i = 0; i < nr; i++) {
+			struct bytes key = key_operand(line, done + i);
+
+			kcache_prep_get(&ops[i], key.data, key.len, values[i], sizeof(values[i]));
+			ops[i].flags = line->op_flags;
+			ops[i].ttl_ms = line->ttl_ms;
+		}
+		err = kcache_run_many(cache, ops, (size_t)nr, NULL);
+		if (err)
+			die(EXIT_REFUSED, line->device, "%s", strerror(-err));
+		for (i = 0; i < nr; i++)
+			code = print_got(line, cache, &ops[i], code);
+	}
+	return code;
 }
 
 int cmd_pop(const struct command_line *line)

@@ -96,9 +96,10 @@ static const struct command commands[] = {
 	  "KEY VALUE|-", "store VALUE under KEY (-: from standard input)",
 	  "kcachectl set --ttl 90s greeting hello\n"
 	  "  convert in.png jpg:- | kcachectl set --if-absent thumb:17 -" },
-	{ "get", NULL, cmd_get, O(TOUCH) | O(ESCAPED), false, 1, 1,
-	  "KEY", "print the value of KEY",
+	{ "get", NULL, cmd_get, O(TOUCH) | O(ESCAPED) | O(JSON), false, 1, ANY_NUMBER,
+	  "KEY...", "print the value of each KEY, several of them a line each",
 	  "kcachectl get greeting\n"
+	  "  kcachectl get --json user:1 user:2 user:3\n"
 	  "  kcachectl get --touch 30m session:42 > session.bin" },
 	{ "remove", "rm", cmd_remove, O(IF_VERSION) | O(ESCAPED), false, 1, ANY_NUMBER,
 	  "KEY...", "remove each KEY",

@@ -34,15 +34,14 @@ static int info_of_fd(int fd, struct kcache_info *info)
 }
 
 /* A descriptor for @device that is known to be a cache's, or a negative errno. */
-static int open_cache(const char *device, int flags)
+static int open_cache(const char *device, int flags, struct kcache_info *info)
 {
-	struct kcache_info info = { .size = sizeof(info) };
 	int err, fd;
 
 	fd = (int)kcache_system_call(SYS_openat, AT_FDCWD, (long)device, flags | O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	err = info_of_fd(fd, &info);
+	err = info_of_fd(fd, info);
 	if (err) {
 		kcache_system_call(SYS_close, fd, 0, 0);
 		return err;
@@ -52,6 +51,7 @@ static int open_cache(const char *device, int flags)
 
 int kcache_open(struct kcache **cache, const char *device, int flags)
 {
+	struct kcache_info info = { .size = sizeof(info) };
 	struct kcache *new;
 	int fd;
 
@@ -60,12 +60,15 @@ int kcache_open(struct kcache **cache, const char *device, int flags)
 	new = malloc(sizeof(*new));
 	if (!new)
 		return -ENOMEM;
-	fd = open_cache(device ? device : KCACHE_DEVICE, flags);
+	fd = open_cache(device ? device : KCACHE_DEVICE, flags, &info);
 	if (fd < 0) {
 		free(new);
 		return fd;
 	}
 	new->fd = fd;
+	if (flags == O_WRONLY)
+		info.map_bytes = 0;
+	kcache_map_open(&new->map, fd, &info);
 	*cache = new;
 	return 0;
 }
@@ -74,6 +77,7 @@ void kcache_close(struct kcache *cache)
 {
 	if (!cache)
 		return;
+	kcache_map_close(&cache->map);
 	kcache_system_call(SYS_close, cache->fd, 0, 0);
 	free(cache);
 }

@@ -6,9 +6,11 @@
 #define LIBKCACHE_INTERNAL_H
 
 #include "kcache.h"
+#include "map.h"
 
 struct kcache {
 	int fd;		/* constant until the close */
+	struct kcache_map map;
 };
 
 /**
@@ -21,5 +23,9 @@ struct kcache {
  * Return: what the system call gave, or a negative errno, -EINTR only of close.
  */
 long kcache_system_call(long number, long a, long b, long c);
+
+/* kcache_get() by a system call. */
+int kcache_get_by_call(struct kcache *cache, const void *key, size_t key_len,
+		       void *value, size_t size, size_t *value_len);
 
 #endif /* LIBKCACHE_INTERNAL_H */

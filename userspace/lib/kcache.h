@@ -28,7 +28,8 @@
  *		O_RDONLY, what only writes O_WRONLY, what does both O_RDWR
  *	-EINVAL	the key is empty, or the ttl is over KCACHE_TTL_MAX_MS
  *	-EFBIG	the key is longer than KCACHE_KEY_MAX
- *	-EFAULT	a pointer does not lead to memory of the caller
+ *	-EFAULT	a pointer does not lead to memory of the caller. kcache_get()
+ *		may get SIGSEGV instead, as from memcpy().
  *
  * What else a call can give stands with it. -EINTR is never among it: the
  * kernel gives it only if the operation has not begun, and the library then
@@ -47,6 +48,7 @@
 #ifndef LIBKCACHE_H
 #define LIBKCACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -157,6 +159,54 @@ int kcache_get(struct kcache *cache, const void *key, size_t key_len,
  */
 int kcache_get_alloc(struct kcache *cache, const void *key, size_t key_len,
 		     void **value, size_t *value_len);
+
+/**
+ * struct kcache_borrow - a value where it lies in the cache
+ * @value: its bytes; readable until kcache_close(), whatever becomes of the entry
+ * @value_len: how many
+ * @seq_at: the library's
+ * @seq: the library's
+ */
+struct kcache_borrow {
+	const void *value;
+	size_t value_len;
+	const uint32_t *seq_at;
+	uint32_t seq;
+};
+
+/**
+ * kcache_borrow() - see a value without copying it
+ * @cache: handle, opened for reading
+ * @key: bytes of the key
+ * @key_len: how many
+ * @borrow: out
+ *
+ * The bytes may change while they are looked at. So whatever was made of them
+ * counts only if kcache_borrow_is_valid() says so afterwards, and until then it
+ * must not be trusted: a length or an index found there may be anything.
+ *
+ *	err = kcache_borrow(cache, key, key_len, &borrow);
+ *	if (!err) {
+ *		sum = checksum(borrow.value, borrow.value_len);
+ *		if (kcache_borrow_is_valid(&borrow))
+ *			return sum;
+ *	}
+ *	... kcache_get() ...
+ *
+ * Return: 0, -EAGAIN if the entry keeps changing, -EOPNOTSUPP if this handle
+ * cannot read without the kernel's help: kcache_get() always can.
+ */
+int kcache_borrow(struct kcache *cache, const void *key, size_t key_len,
+		  struct kcache_borrow *borrow);
+
+/**
+ * kcache_borrow_is_valid() - was the value whole until now?
+ * @borrow: from kcache_borrow(), of a handle that is still open
+ *
+ * Return: true if what has been read of the value was stored so, all of it. False
+ * says that it was replaced or removed, or that a neighbour in the table was.
+ */
+bool kcache_borrow_is_valid(const struct kcache_borrow *borrow);
 
 /**
  * kcache_set() - store a value, whether or not there is one
@@ -300,6 +350,21 @@ int kcache_prepend(struct kcache *cache, const void *key, size_t key_len,
  * Return: 0, or any error of <linux/kcache.h> but -EINTR.
  */
 int kcache_run(struct kcache *cache, struct kcache_op *op);
+
+/**
+ * kcache_run_many() - do operations in one call, in their order
+ * @cache: handle
+ * @ops: in and out; each as for kcache_run(), and all of one size. The result of
+ *	each, 0 or a negative errno, is in its member error.
+ * @nr: how many
+ * @done: out, how many were carried out, the first ones; may be NULL
+ *
+ * Each is atomic by itself; all together they are not.
+ *
+ * Return: 0 if all were carried out, whatever came of each; -EINVAL if they
+ * have different sizes, -EFAULT.
+ */
+int kcache_run_many(struct kcache *cache, struct kcache_op *ops, size_t nr, size_t *done);
 
 /**
  * kcache_run_alloc() - do one operation, with room for a value of any length

@@ -97,8 +97,8 @@ static int run_value_alloc(struct kcache *cache, struct kcache_op *op,
 	return err;
 }
 
-int kcache_get(struct kcache *cache, const void *key, size_t key_len,
-	       void *value, size_t size, size_t *value_len)
+int kcache_get_by_call(struct kcache *cache, const void *key, size_t key_len,
+		       void *value, size_t size, size_t *value_len)
 {
 	struct kcache_op op;
 
@@ -106,13 +106,49 @@ int kcache_get(struct kcache *cache, const void *key, size_t key_len,
 	return run_value(cache, &op, value_len);
 }
 
+/* As kcache_run_alloc(). */
 int kcache_get_alloc(struct kcache *cache, const void *key, size_t key_len,
 		     void **value, size_t *value_len)
 {
-	struct kcache_op op;
+	size_t len = FIRST_GUESS, size = 0;
+	void *buf = NULL;
+	int err;
 
-	kcache_prep_get(&op, key, key_len, NULL, 0);
-	return run_value_alloc(cache, &op, value, value_len);
+	do {
+		err = make_room(&buf, &size, len);
+		if (!err)
+			err = kcache_get(cache, key, key_len, buf, size, &len);
+	} while (err == -EMSGSIZE);
+
+	if (err) {
+		free(buf);
+		return err;
+	}
+	*value = trim(buf, len);
+	*value_len = len;
+	return 0;
+}
+
+int kcache_run_many(struct kcache *cache, struct kcache_op *ops, size_t nr, size_t *done)
+{
+	struct kcache_batch batch;
+	size_t all = 0;
+	int err = 0;
+
+	while (all < nr && !err) {
+		batch = (struct kcache_batch) {
+			.size = sizeof(batch),
+			.op_size = ops->size,
+			.ops = (uintptr_t)ops + all * ops->size,
+			.nr = nr - all < KCACHE_BATCH_MAX ? (uint32_t)(nr - all) : KCACHE_BATCH_MAX,
+		};
+		err = (int)kcache_system_call(SYS_ioctl, cache->fd, KCACHE_IOC_BATCH, (long)&batch);
+		if (!err)
+			all += batch.done;
+	}
+	if (done)
+		*done = all;
+	return err;
 }
 
 int kcache_set(struct kcache *cache, const void *key, size_t key_len,

@@ -119,7 +119,7 @@
  *	entry; greater does not mean later.
  * @number: in, what KCACHE_INITIAL stores; out, the number that ADD stored
  * @client_flags: in and out, 32 bits of the clients' own
- * @reserved: must be 0
+ * @error: in, 0, but in a batch anything; out of a batch, 0 or a negative errno
  *
  * Fields that an opcode does not name are neither read nor written. New fields
  * come at the end, and zero there will mean "as before".
@@ -139,10 +139,37 @@ struct kcache_op {
 	__aligned_u64 version;
 	__s64 number;
 	__u32 client_flags;
-	__u32 reserved;
+	__s32 error;
 };
 
 #define KCACHE_OP_SIZE_VER0	96
+
+#define KCACHE_BATCH_MAX	1024		/* operations */
+
+/**
+ * struct kcache_batch - many operations in one call
+ * @size: in, sizeof(struct kcache_batch) as the caller knows it
+ * @op_size: in, sizeof(struct kcache_op) as the caller knows it; also the distance
+ *	from one operation to the next
+ * @ops: in, address of the operations
+ * @nr: in, how many, at most KCACHE_BATCH_MAX
+ * @done: out, how many were carried out, the first ones
+ *
+ * They are carried out in their order, each as atomic as if it came alone, and
+ * not as one. One that fails has its error in @error and does not end the batch.
+ * The call returns 0 if @done tells what happened, even if that are not all: a
+ * signal, or memory of @ops that is not there, ends the batch early. With
+ * nothing done that is EINTR or EFAULT.
+ */
+struct kcache_batch {
+	__u32 size;
+	__u32 op_size;
+	__aligned_u64 ops;
+	__u32 nr;
+	__u32 done;
+};
+
+#define KCACHE_BATCH_SIZE_VER0	24
 
 /**
  * struct kcache_info - what a cache is and takes
@@ -155,6 +182,9 @@ struct kcache_op {
  * @flags: the known bits of kcache_op.flags
  * @reserved: 0
  * @name: name of the cache, NUL-terminated
+ * @map_bytes: how much of the device can be mapped, from offset 0 on
+ * @clock_offset_ns: what the caller's time namespace adds to CLOCK_BOOTTIME,
+ *	the clock of expiry
  */
 struct kcache_info {
 	__u32 size;
@@ -165,9 +195,12 @@ struct kcache_info {
 	__u32 flags;
 	__u32 reserved;
 	char name[32];
+	__aligned_u64 map_bytes;
+	__s64 clock_offset_ns;
 };
 
-#define KCACHE_INFO_SIZE_VER0	72
+#define KCACHE_INFO_SIZE_VER0	72		/* up to @name */
+#define KCACHE_INFO_SIZE_VER1	88
 
 #define KCACHE_IOC_MAGIC	0xE8
 
@@ -181,5 +214,14 @@ struct kcache_info {
 #define KCACHE_IOC_INFO		_IO(KCACHE_IOC_MAGIC, 0x11)
 /* Removes every entry. W; the argument must be 0. */
 #define KCACHE_IOC_FLUSH	_IO(KCACHE_IOC_MAGIC, 0x12)
+/* struct kcache_batch, in and out */
+#define KCACHE_IOC_BATCH	_IO(KCACHE_IOC_MAGIC, 0x13)
+/*
+ * Returns a descriptor of which one page can be mapped, shared, for reading and
+ * writing: the struct kcache_hints of this open file. R; the argument must be 0.
+ */
+#define KCACHE_IOC_HINTS	_IO(KCACHE_IOC_MAGIC, 0x14)
+/* Takes note of the hints that were written. R; the argument must be 0. */
+#define KCACHE_IOC_TAKE_HINTS	_IO(KCACHE_IOC_MAGIC, 0x15)
 
 #endif /* _UAPI_LINUX_KCACHE_H */

@@ -2,27 +2,12 @@
 /*
  * The arena of a cache: how entries and the table that finds them are laid out
  * in memory, in the byte order of the machine. Whoever reads the arena uses
- * these helpers and no others.
+ * these helpers and those of kcache_read.h, and no others.
  *
  * Places are byte offsets, never pointers. There are three regions, each with
  * offsets of its own: buckets, overflow buckets, and segments, where entries
- * lie one behind the other, aligned to 4 bytes.
- *
- * The read protocol, which takes no lock:
- *
- *  1. Load the number of buckets (acquire) and compute the bucket; load the
- *     bucket's @seq (acquire). Odd: it is being written, begin again.
- *  2. Look for slots with the key's tag, in the bucket and along @next. For
- *     each, check the place and the lengths against the arena before following
- *     them, compare the key, copy the value out.
- *  3. Issue a read barrier and load @seq again. Changed: what was copied is
- *     void, begin again. After a miss the number of buckets must be as in 1.,
- *     too.
- *
- * It holds because an entry's memory is written anew only after the entry was
- * unlinked, or while it is changed in place, and both make the @seq of its
- * bucket odd first. Overflow buckets are guarded by the @seq of the bucket
- * whose chain they are in.
+ * lie one behind the other, aligned to 4 bytes. A mapping of the device shows a
+ * header page and the regions at the places that it tells.
  */
 #ifndef _UAPI_LINUX_KCACHE_MAP_H
 #define _UAPI_LINUX_KCACHE_MAP_H
@@ -34,7 +19,7 @@
 
 /**
  * struct kcache_bucket - one cache line of the table
- * @seq: odd while the bucket or its chain is written
+ * @seq: odd while the bucket or its chain is written; 0: there is no bucket here
  * @next: overflow bucket that goes on with the chain, counted from 1; 0: none
  * @slot: entries, packed towards the front over the whole chain; 0: none
  */
@@ -45,9 +30,9 @@ struct kcache_bucket {
 };
 
 /*
- * A slot: location in bits 0..39, tag in bits 40..61, frequency in bits 62..63
- * (0 as long as eviction is plain FIFO). The location is the entry's offset in
- * the segment region, in units of 4 bytes. No entry lies at offset 0.
+ * A slot: location in bits 0..39, tag in bits 40..61, frequency of use in bits
+ * 62..63, which changes without the bucket's @seq. The location is the entry's
+ * offset in the segment region, in units of 4 bytes. No entry lies at offset 0.
  */
 #define KCACHE_ALIGN		4
 #define KCACHE_LOC_BITS		40
@@ -55,6 +40,8 @@ struct kcache_bucket {
 #define KCACHE_LOC_MASK		((1ULL << KCACHE_LOC_BITS) - 1)
 #define KCACHE_TAG_MASK		(((1ULL << KCACHE_TAG_BITS) - 1) << KCACHE_LOC_BITS)
 #define KCACHE_SEGMENTS_MAX	((__u64)KCACHE_ALIGN << KCACHE_LOC_BITS)	/* bytes */
+#define KCACHE_FREQUENCY_SHIFT	62
+#define KCACHE_FREQUENCY_MAX	3
 
 /**
  * struct kcache_entry - what precedes key and value
@@ -111,9 +98,16 @@ static inline __u64 kcache_slot_tag(__u64 hash)
 	return hash >> 2 & KCACHE_TAG_MASK;
 }
 
+/* Is the tag in @slot that of @hash? */
+static inline int kcache_slot_has_tag(__u64 slot, __u64 hash)
+{
+	return !((slot ^ hash >> 2) << (64 - KCACHE_LOC_BITS - KCACHE_TAG_BITS) >>
+		 (64 - KCACHE_TAG_BITS));
+}
+
 static inline __u64 kcache_slot_offset(__u64 slot)
 {
-	return (slot & KCACHE_LOC_MASK) * KCACHE_ALIGN;
+	return slot << (64 - KCACHE_LOC_BITS) >> (64 - KCACHE_LOC_BITS) << 2;
 }
 
 static inline __u64 kcache_slot_make(__u64 hash, __u64 offset)
@@ -122,16 +116,30 @@ static inline __u64 kcache_slot_make(__u64 hash, __u64 offset)
 }
 
 /*
- * The bucket of @hash among @nr_buckets (linear hashing, Litwin 1980): with L
- * the smallest power of two that is at least @nr_buckets, the buckets from L/2
- * on have been split off the ones L/2 below them.
+ * Linear hashing (Litwin 1980): with L the smallest power of two that is at least
+ * the number of buckets, the buckets from L/2 on have been split off the ones L/2
+ * below them. The size of a table is that number in the low half, L - 1 in the
+ * high half.
  */
-static inline __u32 kcache_bucket_index(__u64 hash, __u32 nr_buckets)
+static inline __u64 kcache_table_size(__u32 nr_buckets)
 {
 	__u32 mask = ~0U >> __builtin_clz((nr_buckets - 1) | 1);
+
+	return (__u64)mask << 32 | nr_buckets;
+}
+
+/* The bucket of @hash in a table of @size. */
+static inline __u32 kcache_bucket_at(__u64 hash, __u64 size)
+{
+	__u32 mask = size >> 32;
 	__u32 index = hash & mask;
 
-	return index < nr_buckets ? index : index & (mask >> 1);
+	return index < (__u32)size ? index : index & (mask >> 1);
+}
+
+static inline __u32 kcache_bucket_index(__u64 hash, __u32 nr_buckets)
+{
+	return kcache_bucket_at(hash, kcache_table_size(nr_buckets));
 }
 
 static inline __u64 kcache_load_le64(const __u8 *p)
@@ -147,70 +155,180 @@ static inline int kcache_key_is_equal(const void *a, const void *b, __u32 len)
 {
 	const __u8 *p = (const __u8 *)a, *q = (const __u8 *)b;
 
-	for (; len >= 8; len -= 8, p += 8, q += 8)
+	if (len < 8) {
+		for (; len; len--)
+			if (*p++ != *q++)
+				return 0;
+		return 1;
+	}
+	/* The last 8 may overlap those before them. */
+	if (kcache_load_le64(p) != kcache_load_le64(q) ||
+	    kcache_load_le64(p + len - 8) != kcache_load_le64(q + len - 8))
+		return 0;
+	for (; len > 16; len -= 8) {
+		p += 8;
+		q += 8;
 		if (kcache_load_le64(p) != kcache_load_le64(q))
 			return 0;
-	for (; len; len--)
-		if (*p++ != *q++)
-			return 0;
+	}
 	return 1;
 }
 
-static inline __u64 kcache_rotl64(__u64 v, int n)
+/* A number of 128 bits. */
+struct kcache_u128 {
+	__u64 low;
+	__u64 high;
+};
+
+/* @n + @a * @b modulo 2^128 */
+static inline struct kcache_u128 kcache_mul_add(struct kcache_u128 n, __u64 a, __u64 b)
 {
-	return v << n | v >> (64 - n);
+#ifdef __SIZEOF_INT128__
+	__extension__ __uint128_t sum = n.high;
+
+	sum = (sum << 64 | n.low) + (__extension__ (__uint128_t)a) * b;
+	n.low = (__u64)sum;
+	n.high = (__u64)(sum >> 64);
+#else
+	__u64 a0 = (__u32)a, a1 = a >> 32, b0 = (__u32)b, b1 = b >> 32;
+	__u64 middle = a0 * b1, other = (a0 * b0 >> 32) + (__u32)middle + a1 * b0;
+
+	n.low += a * b;
+	n.high += a1 * b1 + (middle >> 32) + (other >> 32) + (n.low < a * b);
+#endif
+	return n;
+}
+
+/* Words of a cache's secret, each random. */
+#define KCACHE_HASH_LENGTHS	0	/* two for each length of a short key */
+#define KCACHE_HASH_SHORT	32	/* four for its two words */
+#define KCACHE_HASH_LONG	36	/* six to end the hash of a long key */
+#define KCACHE_HASH_NH		42	/* two for the length, and two for each 16 bytes */
+#define KCACHE_HASH_WORDS	(KCACHE_HASH_NH + 2 + 128)
+
+/* @first + @m[0..1] * @a + @m[2..3] * @b modulo 2^128, the high half. */
+static inline __u64 kcache_multilinear(const __u64 *first, const __u64 *m, __u64 a, __u64 b)
+{
+	struct kcache_u128 n = { first[0], first[1] };
+
+	n = kcache_mul_add(n, m[0], a);
+	n = kcache_mul_add(n, m[2], b);
+	return n.high + m[1] * a + m[3] * b;
+}
+
+static inline __u64 kcache_hash_long(const __u64 *secret, const __u8 *key, __u32 len)
+{
+	const __u64 *s = secret + KCACHE_HASH_NH;
+	const __u8 *last = key + len - 16;
+	struct kcache_u128 n = { 0, 0 };
+
+	n = kcache_mul_add(n, s[0] + len, s[1]);
+	for (s += 2; key < last; key += 16, s += 2)
+		n = kcache_mul_add(n, s[0] + kcache_load_le64(key),
+				   s[1] + kcache_load_le64(key + 8));
+	n = kcache_mul_add(n, s[0] + kcache_load_le64(last), s[1] + kcache_load_le64(last + 8));
+	s = secret + KCACHE_HASH_LONG;
+	return kcache_multilinear(s, s + 2, n.low, n.high);
 }
 
 /**
- * kcache_hash() - SipHash-1-3 of a key
- * @seed: the cache's secret, two words
+ * kcache_hash() - keyed hash of a key
+ * @secret: of the cache, KCACHE_HASH_WORDS random words
  * @key: key bytes
- * @len: their number
+ * @len: their number, 1..1024
  *
- * SipHash by Aumasson and Bernstein (2012), with one round per word and three
- * at the end: who does not know @seed cannot aim keys at one bucket. The kernel
- * has SipHash-2-4 (too slow here) and hsiphash, which gives 32 bits.
+ * A key of up to 16 bytes is two words, which may overlap, and its length: the
+ * multilinear hash of Lemire and Kaser (2014) gives any two of them results that are
+ * as two random numbers, in each subset of their bits. Longer keys are brought
+ * to two words by NH of UMAC (Black, Halevi, Krawczyk, Krovetz and Rogaway 1999)
+ * on their words and their length: two get the same for one secret in 2^64. So
+ * whoever does not know @secret and does not see hashes cannot aim keys at one
+ * bucket, whatever keys he takes.
  *
  * Return: 64 bits, of which the low ones choose the bucket.
  */
-static inline __u64 kcache_hash(const __u64 seed[2], const void *key, __u32 len)
+static inline __u64 kcache_hash(const __u64 *secret, const void *key, __u32 len)
 {
-	__u64 v0 = seed[0] ^ 0x736f6d6570736575ULL;
-	__u64 v1 = seed[1] ^ 0x646f72616e646f6dULL;
-	__u64 v2 = seed[0] ^ 0x6c7967656e657261ULL;
-	__u64 v3 = seed[1] ^ 0x7465646279746573ULL;
-	const __u8 *p = (const __u8 *)key, *end = p + (len & ~7U);
-	__u64 word, tail = (__u64)len << 56;
+	const __u8 *p = (const __u8 *)key;
+	__u64 a = 0, b = 0;
 	__u32 i;
 
-#define KCACHE_SIPROUND do {					\
-	v0 += v1; v2 += v3;					\
-	v1 = kcache_rotl64(v1, 13); v3 = kcache_rotl64(v3, 16);	\
-	v1 ^= v0; v3 ^= v2;					\
-	v0 = kcache_rotl64(v0, 32);				\
-	v2 += v1; v0 += v3;					\
-	v1 = kcache_rotl64(v1, 17); v3 = kcache_rotl64(v3, 21);	\
-	v1 ^= v2; v3 ^= v0;					\
-	v2 = kcache_rotl64(v2, 32);				\
-} while (0)
-
-	for (; p < end; p += 8) {
-		word = kcache_load_le64(p);
-		v3 ^= word;
-		KCACHE_SIPROUND;
-		v0 ^= word;
+	if (len > 16)
+		return kcache_hash_long(secret, p, len);
+	if (len >= 8) {
+		a = kcache_load_le64(p);
+		b = kcache_load_le64(p + len - 8);
+	} else {
+		for (i = 0; i < len; i++)
+			a = a << 8 | p[i];
 	}
-	for (i = 0; i < (len & 7); i++)
-		tail |= (__u64)p[i] << (8 * i);
-	v3 ^= tail;
-	KCACHE_SIPROUND;
-	v0 ^= tail;
-	v2 ^= 0xff;
-	KCACHE_SIPROUND;
-	KCACHE_SIPROUND;
-	KCACHE_SIPROUND;
-#undef KCACHE_SIPROUND
-	return v0 ^ v1 ^ v2 ^ v3;
+	return kcache_multilinear(secret + KCACHE_HASH_LENGTHS + 2 * (len - 1),
+				  secret + KCACHE_HASH_SHORT, a, b);
 }
+
+/* -------- the mapping of the device -------- */
+
+#define KCACHE_MAP_LAYOUT	1
+
+/* At the end of each region so many bytes stay holes. */
+#define KCACHE_MAP_SLACK	4096
+
+enum kcache_region {
+	KCACHE_BUCKETS,
+	KCACHE_OVERFLOW,
+	KCACHE_SEGMENTS,
+	KCACHE_NR_REGIONS
+};
+
+/**
+ * struct kcache_map_header - what is at offset 0 of the mapping
+ * @layout: KCACHE_MAP_LAYOUT, or a reader does not know what it sees
+ * @reserved: 0
+ * @at: of each region, its offset in the mapping
+ * @bytes: of each region, its length; most of it are holes, which read as zeros
+ * @table_size: now, as kcache_table_size() gives it
+ * @secret: for kcache_hash()
+ *
+ * Constant but for @table_size.
+ */
+struct kcache_map_header {
+	__u32 layout;
+	__u32 reserved;
+	__aligned_u64 at[KCACHE_NR_REGIONS];
+	__aligned_u64 bytes[KCACHE_NR_REGIONS];
+	__aligned_u64 table_size;
+	__aligned_u64 secret[KCACHE_HASH_WORDS];
+};
+
+/* -------- what mapped readers tell -------- */
+
+#define KCACHE_HINT_LANES	8
+#define KCACHE_LANE_HINTS	56
+
+/**
+ * struct kcache_hint_lane - of the readers that run on one CPU of eight
+ * @hits: GETs that found their key
+ * @misses: GETs that did not
+ * @nr: hints ever written
+ * @reserved: 0
+ * @hash: hint number n stands in n % KCACHE_LANE_HINTS: the hash of a key that was
+ *	hit while its slot's frequency was below KCACHE_FREQUENCY_MAX
+ *
+ * Written by readers only. Before the lane is overrun, KCACHE_IOC_HINTS lets
+ * the kernel take note. What a reader writes here is its own word for its own
+ * use: the kernel takes nothing else from it.
+ */
+struct kcache_hint_lane {
+	__aligned_u64 hits;
+	__aligned_u64 misses;
+	__u32 nr;
+	__u32 reserved[11];
+	__aligned_u64 hash[KCACHE_LANE_HINTS];
+};
+
+/* One page, private to the open file: KCACHE_IOC_HINTS. */
+struct kcache_hints {
+	struct kcache_hint_lane lane[KCACHE_HINT_LANES];
+};
 
 #endif /* _UAPI_LINUX_KCACHE_MAP_H */

@@ -42,21 +42,32 @@ u64 ktime_get_boottime_ns(void)
 	return shim_clock_ms() * NSEC_PER_MSEC;
 }
 
-bool queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *work,
-			unsigned long delay)
+static bool queue_at(struct work_struct *work, unsigned long due)
 {
 	bool is_new;
 
-	(void)wq;
 	pthread_mutex_lock(&work_mutex);
-	is_new = !work->work.is_pending;
+	is_new = !work->is_pending;
 	if (is_new) {
-		WRITE_ONCE(work->work.is_pending, true);
-		work->due = jiffies + delay;
-		list_add_tail(&work->work.link, &work_queue);
+		WRITE_ONCE(work->is_pending, true);
+		work->due = due;
+		list_add_tail(&work->link, &work_queue);
 	}
 	pthread_mutex_unlock(&work_mutex);
 	return is_new;
+}
+
+bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
+{
+	(void)wq;
+	return queue_at(work, jiffies);
+}
+
+bool queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *work,
+			unsigned long delay)
+{
+	(void)wq;
+	return queue_at(&work->work, jiffies + delay);
 }
 
 static void dequeue(struct work_struct *work)
@@ -65,28 +76,33 @@ static void dequeue(struct work_struct *work)
 	list_del(&work->link);
 }
 
-bool cancel_delayed_work_sync(struct delayed_work *work)
+bool cancel_work_sync(struct work_struct *work)
 {
 	bool was_pending;
 
-	shim_might_sleep("cancel_delayed_work_sync");
+	shim_might_sleep("cancel_work_sync");
 	pthread_mutex_lock(&work_mutex);
-	while (running == &work->work)
+	while (running == work)
 		pthread_cond_wait(&work_done, &work_mutex);
-	was_pending = work->work.is_pending;
+	was_pending = work->is_pending;
 	if (was_pending)
-		dequeue(&work->work);
+		dequeue(work);
 	pthread_mutex_unlock(&work_mutex);
 	return was_pending;
 }
 
+bool cancel_delayed_work_sync(struct delayed_work *work)
+{
+	return cancel_work_sync(&work->work);
+}
+
 static struct work_struct *next_due(void)
 {
-	struct delayed_work *work;
+	struct work_struct *work;
 
-	list_for_each_entry(work, &work_queue, work.link)
+	list_for_each_entry(work, &work_queue, link)
 		if (work->due <= jiffies)
-			return &work->work;
+			return work;
 	return NULL;
 }
 

@@ -18,6 +18,23 @@ static inline void prefix##_set(type *v, arg i)					\
 {										\
 	WRITE_ONCE(v->counter, i);						\
 }										\
+static inline void prefix##_set_release(type *v, arg i)			\
+{										\
+	__atomic_store_n(&v->counter, i, __ATOMIC_RELEASE);			\
+}										\
+static inline arg prefix##_fetch_add_release(arg i, type *v)			\
+{										\
+	return __atomic_fetch_add(&v->counter, i, __ATOMIC_RELEASE);		\
+}										\
+static inline bool prefix##_inc_not_zero(type *v)				\
+{										\
+	arg old = READ_ONCE(v->counter);					\
+										\
+	while (old && !__atomic_compare_exchange_n(&v->counter, &old, old + 1, false, \
+						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) \
+		;								\
+	return old;								\
+}										\
 static inline void prefix##_add(arg i, type *v)					\
 {										\
 	__atomic_fetch_add(&v->counter, i, __ATOMIC_RELAXED);			\

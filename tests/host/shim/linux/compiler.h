@@ -21,6 +21,7 @@
 #define __percpu
 #define __acquires(x)
 #define __releases(x)
+#define __aligned(x)	__attribute__((aligned(x)))
 #define ____cacheline_aligned_in_smp	__attribute__((aligned(64)))
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)

@@ -21,4 +21,7 @@
 void *alloc_pages_exact(size_t size, gfp_t gfp);
 void free_pages_exact(void *p, size_t size);
 
+#define get_zeroed_page(gfp)	((unsigned long)alloc_pages_exact(PAGE_SIZE, (gfp) | __GFP_ZERO))
+#define free_page(p)		free_pages_exact((void *)(p), PAGE_SIZE)
+
 #endif /* SHIM_LINUX_GFP_H */

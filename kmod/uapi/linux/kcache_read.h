@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The read protocol: how to find an entry and copy it without a lock, in the
+ * kernel and in a mapping of the device alike.
+ *
+ *  1. Load the size of the table (acquire) and compute the bucket; load the
+ *     bucket's @seq (acquire). Odd: it is being written, begin again.
+ *  2. Look for slots with the key's tag, in the bucket and along @next. For
+ *     each, check the place and the lengths against the arena before following
+ *     them, compare the key, copy the value out.
+ *  3. After a miss, load the size again: changed, or @seq was 0 (there is no
+ *     bucket here any more), begin again.
+ *  4. Issue a read barrier and load @seq again. Changed: what was copied is
+ *     void, begin again.
+ *
+ * Why it holds. Four orders, in two pairs, and three rules. tests/model tries
+ * all interleavings, and what goes wrong without each.
+ *
+ *	writer, who has the stripe		reader
+ *	seq = odd				size		(acquire)
+ *	write barrier	(W1)			seq		(acquire, R1)
+ *	slots, chain, entry in place, size	slots, key, value
+ *	seq = even	(release, W2)		size as before?	(after a miss)
+ *						read barrier	(R2)
+ *						seq as before?
+ *
+ *  - W2 with R1: who begins with an even seq sees all that was stored before
+ *    it. Without either, the copy may be older than the seq that vouches for
+ *    it: of a slot that is gone, or of an entry not yet written.
+ *  - W1 with R2: whoever saw any store behind an odd seq sees that seq, or a
+ *    later one, in the end. Without either, the copy may be younger than the
+ *    seq that vouches for it: half of a change, or a slot that has moved.
+ *  - An entry's memory, or an overflow bucket's, is written anew only after it
+ *    was unlinked under an odd seq. Another CPU may do that, so the way from
+ *    the unlink to the reuse ends with a full barrier (the reservation in the
+ *    log) or a lock: whoever sees the new content must see the odd seq, too.
+ *  - A split or merge stores the size while both seqs are odd. At any other time
+ *    there would be a moment at which size and seq are good and the key is in
+ *    neither bucket. The bucket that goes is emptied.
+ *  - After a miss, the size is compared before the seq. If a split moved the key
+ *    away before seq was loaded, the size differs, unless a merge has brought
+ *    the key back; then the merge made seq odd before it stored the size, and
+ *    R2 makes that seen. The same is true of a merge and then a split. A hit
+ *    needs no look at the size: only buckets in use have slots.
+ *
+ * A bucket whose memory was given back reads as zeros; when it comes back it
+ * begins with a random seq, so that nobody takes it for the one that was there.
+ * The frequency bits of a slot change without seq, but only by compare-and-
+ * exchange, so never in a slot that has been emptied or leads elsewhere.
+ *
+ * Who includes this has defined
+ *   KCACHE_LOAD(x)		one load of x, not torn
+ *   KCACHE_LOAD_ACQUIRE(p)	the same of *p, and later accesses stay behind it
+ *   KCACHE_READ_BARRIER()	later loads stay behind earlier ones
+ *   struct kcache_view		what it takes to get from an offset to memory
+ *   kcache_view_at(view, region, offset, len, &left)
+ *				the memory at an offset that may be anything, and how
+ *				many bytes of it lie in one piece; NULL if they are
+ *				fewer than len, or none
+ *   kcache_view_table_size(view)	where the size of the table is
+ */
+#ifndef _UAPI_LINUX_KCACHE_READ_H
+#define _UAPI_LINUX_KCACHE_READ_H
+
+#include <linux/stddef.h>	/* __always_inline: the whole search is one piece */
+#include "kcache_map.h"
+
+/**
+ * struct kcache_found - where a key was found
+ * @home: first bucket of the chain; its seq guards all of it
+ * @slot: the slot
+ * @value: what was in it
+ * @offset: the entry's offset in the segment region
+ * @entry: its memory, up to the end of the key
+ * @left: bytes from there that lie in one piece
+ * @value_at: bytes from there to the value
+ * @seq: of @home when the search began
+ */
+struct kcache_found {
+	struct kcache_bucket *home;
+	__u64 *slot;
+	__u64 value;
+	__u64 offset;
+	struct kcache_entry *entry;
+	__u64 left;
+	__u32 value_at;
+	__u32 seq;
+};
+
+enum kcache_find_result {
+	KCACHE_FOUND,
+	KCACHE_MISSED,
+	KCACHE_CHANGED,		/* begin again */
+};
+
+/* Has the chain stayed as it was since @found was found? Else all is void. */
+static __always_inline int kcache_found_is_valid(const struct kcache_found *found)
+{
+	KCACHE_READ_BARRIER();	/* pairs with the write barrier behind the odd seq */
+	return KCACHE_LOAD(found->home->seq) == found->seq;
+}
+
+/*
+ * The entry in slot @value if its key is @key. The slot's memory may have got
+ * other content since: everything is bounded here, and nothing is believed until
+ * the seq is checked.
+ */
+static __always_inline struct kcache_entry *
+kcache_entry_with_key(const struct kcache_view *view, __u64 value, const void *key,
+		      __u32 key_len, __u32 *value_at, __u64 *left)
+{
+	struct kcache_entry *entry;
+	__u16 stored;
+
+	entry = (struct kcache_entry *)kcache_view_at(view, KCACHE_SEGMENTS,
+						      kcache_slot_offset(value),
+						      sizeof(*entry), left);
+	if (!entry)
+		return 0;
+	stored = KCACHE_LOAD(entry->key_len);
+	*value_at = sizeof(*entry) + key_len;
+	if (stored != key_len) {
+		if (stored != (key_len | KCACHE_ENTRY_FLAGS))
+			return 0;
+		*value_at = kcache_entry_key_offset(stored) + key_len;
+	}
+	if (*value_at > *left ||
+	    !kcache_key_is_equal((__u8 *)entry + *value_at - key_len, key, key_len))
+		return 0;
+	return entry;
+}
+
+/* Looks for @key in one bucket. KCACHE_CHANGED here: go on with @next. */
+static __always_inline enum kcache_find_result
+kcache_find_in_bucket(const struct kcache_view *view, struct kcache_bucket *bucket, __u64 hash,
+		      const void *key, __u32 key_len, struct kcache_found *found)
+{
+	int i;
+
+	for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
+		__u64 value = KCACHE_LOAD(bucket->slot[i]);
+		struct kcache_entry *entry;
+
+		if (!kcache_slot_has_tag(value, hash)) {
+			if (!value)
+				return KCACHE_MISSED;
+			continue;
+		}
+		/* An empty slot leads to offset 0, where no entry is. */
+		entry = kcache_entry_with_key(view, value, key, key_len, &found->value_at,
+					      &found->left);
+		if (__builtin_expect(!entry, 0))
+			continue;
+		found->entry = entry;
+		found->slot = &bucket->slot[i];
+		found->value = value;
+		found->offset = kcache_slot_offset(value);
+		return KCACHE_FOUND;
+	}
+	return KCACHE_CHANGED;
+}
+
+/* The bucket at @index of one of its regions, NULL if there is none. */
+static __always_inline struct kcache_bucket *
+kcache_view_bucket(const struct kcache_view *view, enum kcache_region region, __u64 index)
+{
+	__u64 left;
+
+	return (struct kcache_bucket *)kcache_view_at(view, region,
+						      index * sizeof(struct kcache_bucket),
+						      sizeof(struct kcache_bucket), &left);
+}
+
+/* Step 1. False: begin again. */
+static __always_inline int kcache_chain_begin(const struct kcache_view *view, __u64 hash,
+					      __u64 *size, struct kcache_found *found)
+{
+	/* Pairs with the release of the size in a split or merge. */
+	*size = KCACHE_LOAD_ACQUIRE(kcache_view_table_size(view));
+	found->home = kcache_view_bucket(view, KCACHE_BUCKETS, kcache_bucket_at(hash, *size));
+	if (__builtin_expect(!found->home, 0))
+		return 0;
+	/* Pairs with the release of the even seq. */
+	found->seq = KCACHE_LOAD_ACQUIRE(&found->home->seq);
+	return __builtin_expect(!(found->seq & 1), 1);
+}
+
+/**
+ * kcache_find() - one search for a key
+ * @view: where
+ * @hash: of the key
+ * @key: key bytes
+ * @key_len: their number
+ * @found: out. What is read from @entry and behind it holds only if
+ *	kcache_found_is_valid() says so afterwards.
+ *
+ * Return: KCACHE_FOUND; KCACHE_MISSED, which is final; or KCACHE_CHANGED.
+ */
+static __always_inline enum kcache_find_result
+kcache_find(const struct kcache_view *view, __u64 hash, const void *key, __u32 key_len,
+	    struct kcache_found *found)
+{
+	enum kcache_find_result result;
+	struct kcache_bucket *bucket;
+	__u64 size;
+	__u32 next;
+
+	if (!kcache_chain_begin(view, hash, &size, found))
+		return KCACHE_CHANGED;
+	for (bucket = found->home;;) {
+		result = kcache_find_in_bucket(view, bucket, hash, key, key_len, found);
+		if (result == KCACHE_FOUND)
+			return result;
+		next = result == KCACHE_MISSED ? 0 : KCACHE_LOAD(bucket->next);
+		if (!next)
+			break;
+		/* Only a chain that did not change is sure to end. */
+		if (!kcache_found_is_valid(found))
+			return KCACHE_CHANGED;
+		bucket = kcache_view_bucket(view, KCACHE_OVERFLOW, next - 1ULL);
+		if (!bucket)
+			return KCACHE_CHANGED;
+	}
+	/* In this order: see above. */
+	if (!found->seq || KCACHE_LOAD(*kcache_view_table_size(view)) != size ||
+	    !kcache_found_is_valid(found))
+		return KCACHE_CHANGED;
+	return KCACHE_MISSED;
+}
+
+#endif /* _UAPI_LINUX_KCACHE_READ_H */

@@ -154,6 +154,9 @@ static void info_tells_limits_and_features(void)
 	expect(info.opcodes == 0x3fe);
 	expect(info.flags == 0x7f);
 	expect(!strcmp(info.name, "kcache"));
+	expect(info.map_bytes > info.max_bytes);
+	info.size = KCACHE_INFO_SIZE_VER0;
+	expect_error(kcache_info(cache, &info), 0);
 	info.size--;
 	expect_error(kcache_info(cache, &info), -EINVAL);
 	info.size = 0;
@@ -398,11 +401,15 @@ static void key_length_is_not_truncated(void)
 static void wild_pointers_are_efault(void)
 {
 	void *wild = (void *)1;
+	struct kcache_op op;
 	size_t value_len;
 
 	set("key", "value");
-	expect_error(kcache_get(cache, wild, 3, wild, 5, &value_len), -EFAULT);
-	expect_error(kcache_get(cache, KEY("key"), wild, 5, &value_len), -EFAULT);
+	/* kcache_get() itself may as well die of them, as memcpy() would. */
+	kcache_prep_get(&op, wild, 3, wild, 5);
+	expect_error(kcache_run(cache, &op), -EFAULT);
+	kcache_prep_get(&op, KEY("key"), wild, 5);
+	expect_error(kcache_run(cache, &op), -EFAULT);
 	expect_error(kcache_set(cache, KEY("key"), wild, 5, 0), -EFAULT);
 	expect_error(kcache_pop(cache, KEY("key"), wild, 5, &value_len), -EFAULT);
 	expect_error(kcache_run(cache, wild), -EFAULT);

@@ -173,13 +173,13 @@ every_file_is_one_number()
 	return "$bad"
 }
 
-only_max_bytes_is_writable()
+only_settings_are_writable()
 {
-	local file
+	local file settings="/(max_bytes|min_bytes|promote_after)\$"
 	stat -c '%a %n' "$sysfs"/stats/* "$sysfs"/limits/* > "$tmp/modes"
 	cat "$tmp/modes"
-	grep -q "^644 $max_bytes\$" "$tmp/modes" && ! grep -v " $max_bytes\$" "$tmp/modes" | grep -v '^444 ' ||
-		return 1
+	[ "$(grep -cE "^644 .*$settings" "$tmp/modes")" = 3 ] &&
+		! grep -vE "$settings" "$tmp/modes" | grep -v '^444 ' || return 1
 	for file in "$sysfs"/stats/* "$sysfs/limits/key_max" "$sysfs/limits/value_max"; do
 		{ echo 1 > "$file"; } 2> /dev/null && return 1
 	done

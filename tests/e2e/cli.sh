@@ -105,6 +105,20 @@ get_of_no_key_is_exit_1()
 	expect 1 get nothing && printed '' && told '^kcachectl: nothing: no such key$'
 }
 
+get_of_many_keys_prints_a_line_each()
+{
+	kcachectl set one 1 && kcachectl set two '' && head -c 5000 /dev/zero | kcachectl set long - &&
+		expect 0 get one two one && printed '1\n\n1\n' &&
+		expect 1 get one nothing two && printed '1\n\n' && told '^kcachectl: nothing: no such key$' &&
+		expect 0 get one long && [ "$(wc -c < "$tmp/out")" = 5003 ] &&
+		expect 0 get --json one two && [ "$(head -n 1 "$tmp/out" | json "it['value']")" = 1 ] &&
+		[ "$(tail -n 1 "$tmp/out" | json "it['key']")" = two ] || return 1
+	# More than one call of the kernel takes.
+	seq 1100 | sed 's/.*/n& &/' > /dev/kcache
+	# shellcheck disable=SC2046 # words
+	expect 0 get $(seq -f n%g 1100) && seq 1100 | cmp - "$tmp/out"
+}
+
 error_shows_the_key_escaped()
 {
 	expect 1 get $'a b\n\x1b[31m\xff' && told '^kcachectl: a\\x20b\\n\\x1b\[31m\\xff: no such key$'

@@ -180,7 +180,7 @@ conditions_exclude_each_other()
 wrong_operands()
 {
 	usage_error 'get: operand missing: KEY' get &&
-		usage_error "get: one operand too many: 'b'" get a b &&
+		usage_error "pop: one operand too many: 'b'" pop a b &&
 		usage_error 'touch: operand missing: KEY TTL' touch key &&
 		usage_error 'give either VALUE' set key &&
 		usage_error 'give either VALUE' set --file /dev/null key value &&
@@ -206,7 +206,7 @@ wrong_options()
 {
 	usage_error "wrong option '--frob'.*set --help" set --frob key value &&
 		usage_error "wrong option '-5'" set key -5 &&
-		usage_error "wrong option '--json'" get --json key &&
+		usage_error "wrong option '--json'" pop --json key &&
 		usage_error "wrong option '--json=1'" stat --json=1 key &&
 		usage_error "option '--ttl' lacks" set key value --ttl &&
 		usage_error "option '-f' lacks" set key -f &&

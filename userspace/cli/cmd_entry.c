@@ -176,17 +176,24 @@ static enum exit_code print_got(const struct command_line *line, struct kcache *
 int cmd_get(const struct command_line *line)
 {
 	bool touch = line->op_flags & KCACHE_TOUCH;
-	struct kcache *cache = open_cache(line, touch ? O_RDWR : O_RDONLY);
 	static char values[GETS_AT_ONCE][4096];
 	struct kcache_op ops[GETS_AT_ONCE];
 	enum exit_code code = EXIT_DONE;
+	struct kcache *cache;
+	struct bytes *keys;
 	int done, nr, i, err;
 
+	keys = calloc((size_t)line->nr_operands, sizeof(*keys));
+	if (!keys)
+		die(EXIT_REFUSED, NULL, "%s", strerror(ENOMEM));
+	for (i = 0; i < line->nr_operands; i++)
+		keys[i] = key_operand(line, i);
+	cache = open_cache(line, touch ? O_RDWR : O_RDONLY);
 	for (done = 0; done < line->nr_operands; done += nr) {
 		nr = line->nr_operands - done;
 		nr = nr < GETS_AT_ONCE ? nr : GETS_AT_ONCE;
 		for (i = 0; i < nr; i++) {
-			struct bytes key = key_operand(line, done + i);
+			struct bytes key = keys[done + i];
 
 			kcache_prep_get(&ops[i], key.data, key.len, values[i], sizeof(values[i]));
 			ops[i].flags = line->op_flags;
@@ -198,6 +205,7 @@ int cmd_get(const struct command_line *line)
 		for (i = 0; i < nr; i++)
 			code = print_got(line, cache, &ops[i], code);
 	}
+	free(keys);
 	return code;
 }
 

@@ -65,6 +65,10 @@
 #include <linux/stddef.h>	/* __always_inline: the whole search is one piece */
 #include "kcache_map.h"
 
+#ifndef NULL
+#define NULL	((void *)0)
+#endif
+
 /**
  * struct kcache_found - where a key was found
  * @home: first bucket of the chain; its seq guards all of it
@@ -116,17 +120,17 @@ kcache_entry_with_key(const struct kcache_view *view, __u64 value, const void *k
 						      kcache_slot_offset(value),
 						      sizeof(*entry), left);
 	if (!entry)
-		return 0;
+		return NULL;
 	stored = KCACHE_LOAD(entry->key_len);
 	*value_at = sizeof(*entry) + key_len;
 	if (stored != key_len) {
 		if (stored != (key_len | KCACHE_ENTRY_FLAGS))
-			return 0;
+			return NULL;
 		*value_at = kcache_entry_key_offset(stored) + key_len;
 	}
 	if (*value_at > *left ||
 	    !kcache_key_is_equal((__u8 *)entry + *value_at - key_len, key, key_len))
-		return 0;
+		return NULL;
 	return entry;
 }
 

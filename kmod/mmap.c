@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/err.h>
 #include <linux/mm.h>
-#include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pseudo_fs.h>
 
@@ -25,9 +24,9 @@ static int init_fs_context(struct fs_context *context)
 	return init_pseudo(context, MAGIC) ? 0 : -ENOMEM;
 }
 
+/* No owner: the module's own mount would keep it in use for ever. */
 static struct file_system_type fs_type = {
 	.name = "kcache",
-	.owner = THIS_MODULE,
 	.init_fs_context = init_fs_context,
 	.kill_sb = kill_anon_super,
 };

@@ -406,10 +406,10 @@ stats_count()
 
 stats_watch_prints_rates()
 {
-	timeout 2.5 kcachectl stats --watch 1 > "$tmp/out"
-	grep -Ec '^sets .* [+-][0-9.]+/s$' "$tmp/out" | grep '^2$' || return 1
-	timeout 2.5 kcachectl stats --watch 1 --json > "$tmp/out"
-	[ "$(wc -l < "$tmp/out")" -ge 2 ] && tail -n 1 "$tmp/out" | json "it['sets']"
+	timeout 60 kcachectl stats --watch 1 | grep -m 2 -E '^sets .* [+-][0-9.]+/s$' > "$tmp/out"
+	[ "$(wc -l < "$tmp/out")" = 2 ] || return 1
+	timeout 60 kcachectl stats --watch 1 --json | head -n 2 > "$tmp/out"
+	[ "$(wc -l < "$tmp/out")" = 2 ] && tail -n 1 "$tmp/out" | json "it['sets']"
 }
 
 info_tells_the_limits()

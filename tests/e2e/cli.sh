@@ -111,7 +111,8 @@ get_of_many_keys_prints_a_line_each()
 		expect 0 get one two one && printed '1\n\n1\n' &&
 		expect 1 get one nothing two && printed '1\n\n' && told '^kcachectl: nothing: no such key$' &&
 		expect 0 get one long && [ "$(wc -c < "$tmp/out")" = 5003 ] &&
-		expect 0 get --json one two && [ "$(head -n 1 "$tmp/out" | json "it['value']")" = 1 ] &&
+		expect 0 get --json one two && [ "$(wc -l < "$tmp/out")" = 2 ] &&
+		[ "$(head -n 1 "$tmp/out" | json "it['value']")" = 1 ] &&
 		[ "$(tail -n 1 "$tmp/out" | json "it['key']")" = two ] || return 1
 	# More than one call of the kernel takes.
 	seq 1100 | sed 's/.*/n& &/' > /dev/kcache

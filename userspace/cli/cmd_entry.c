@@ -98,7 +98,6 @@ static void print_set_json(struct bytes key, const struct kcache_op *op, struct 
 	else if (op->flags & KCACHE_RETURN_OLD)
 		json_null("old");
 	json_end('}');
-	putchar('\n');
 }
 
 int cmd_set(const struct command_line *line)
@@ -135,7 +134,6 @@ static void print_get_json(const struct kcache_op *op, struct bytes value)
 	json_unsigned("version", op->version);
 	json_unsigned("flags", op->client_flags);
 	json_end('}');
-	putchar('\n');
 }
 
 /*
@@ -270,7 +268,6 @@ int cmd_stat(const struct command_line *line)
 	json_unsigned("version", op.version);
 	json_unsigned("flags", op.client_flags);
 	json_end('}');
-	putchar('\n');
 	return EXIT_DONE;
 }
 

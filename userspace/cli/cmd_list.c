@@ -164,9 +164,7 @@ int cmd_list(const struct command_line *line)
 	if (line->json)
 		json_begin(NULL, '[');
 	list(line, kcache_fd(cache), prefix);
-	if (line->json) {
+	if (line->json)
 		json_end(']');
-		putchar('\n');
-	}
 	return EXIT_DONE;
 }

@@ -157,7 +157,6 @@ static void print_json(const struct attributes *now)
 	snprintf(text, sizeof(text), "%.6f", ratio);
 	json_raw("hit_ratio", ratio < 0 ? "null" : text);
 	json_end('}');
-	putchar('\n');
 }
 
 static void read_stats(const char *directory, struct attributes *attributes)
@@ -276,7 +275,6 @@ static void print_info_json(const struct command_line *line, const struct kcache
 	print_bits(flag_names, NR(flag_names), info->flags, true);
 	json_end(']');
 	json_end('}');
-	putchar('\n');
 }
 
 /* The limits that are files but no members of struct kcache_info. */

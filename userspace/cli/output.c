@@ -154,8 +154,9 @@ const char *format_size(char text[SIZE_TEXT_MAX], uint64_t size)
 	return text;
 }
 
-/* Whether the next piece needs a comma before it. */
+/* Whether the next piece needs a comma before it, and how many brackets are open. */
 static bool json_follows;
+static int json_depth;
 
 static void json_piece(const char *name)
 {
@@ -174,13 +175,16 @@ void json_begin(const char *name, char bracket)
 	}
 	json_piece(name);
 	putchar(bracket);
+	json_depth++;
 	json_follows = false;
 }
 
 void json_end(char bracket)
 {
 	putchar(bracket);
-	json_follows = true;
+	json_follows = --json_depth;
+	if (!json_depth)
+		putchar('\n');		/* documents: one a line, nothing between them */
 }
 
 void json_unsigned(const char *name, uint64_t number)

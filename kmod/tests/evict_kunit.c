@@ -263,14 +263,15 @@ static void used_entries_outlive_a_flood_of_new_ones(struct kunit *test)
 	struct kc_cache *cache = kt_cache(test, MIB);
 	u32 id, there;
 
+	/* Of a queue without second chances, none would be left; a segment or two may be lost. */
 	fill(test, cache, 0, 200, 900);
 	for (id = 1000; id < 9000; id++) {
 		KUNIT_ASSERT_EQ(test, kt_set_id(cache, id, id, 900, 0), 0);
 		kt_get_id(cache, id % 200);
 	}
 	there = count(test, cache, 0, 200);
-	KUNIT_EXPECT_GE(test, there, 180);
-	KUNIT_EXPECT_GE(test, stat(cache, KC_STAT_promotions), 180);
+	KUNIT_EXPECT_GE(test, there, 150);
+	KUNIT_EXPECT_GE(test, stat(cache, KC_STAT_promotions), 150);
 	flush_work(&cache->work);
 	/* What left not long ago is remembered. */
 	for (id = 8000; id < 9000; id++)
@@ -288,6 +289,7 @@ static unsigned long reclaim(struct kc_cache *cache, unsigned long pages)
 static void reclaim_gets_memory_down_to_the_floor(struct kunit *test)
 {
 	struct kc_cache *cache = kt_cache(test, 4 * MIB);
+	u64 floor = MIB + 2 * kc_chunk_size(&cache->arena);
 	int i;
 
 	fill(test, cache, 0, 3000, 900);
@@ -295,13 +297,15 @@ static void reclaim_gets_memory_down_to_the_floor(struct kunit *test)
 	mutex_lock(&cache->evict.mutex);
 	KUNIT_EXPECT_EQ(test, reclaim(cache, 1), SHRINK_STOP);
 	mutex_unlock(&cache->evict.mutex);
-	for (i = 0; i < 5000 && reclaim(cache, 16) != SHRINK_STOP; i++)
-		if (i % 7 == 0)
+	/* It also stops when the worker holds a mutex, and what readers may see comes later. */
+	for (i = 0; i < 5000 && atomic64_read(&cache->arena.used_bytes) > floor; i++)
+		if (reclaim(cache, 16) == SHRINK_STOP || i % 7 == 0)
 			flush_work(&cache->work);
+	KUNIT_EXPECT_LE(test, atomic64_read(&cache->arena.used_bytes), floor);
+	while (reclaim(cache, 16) != SHRINK_STOP)
+		;
 	flush_work(&cache->work);
 	KUNIT_EXPECT_GE(test, kt_memory_used(cache), MIB / 2);
-	KUNIT_EXPECT_LE(test, atomic64_read(&cache->arena.used_bytes),
-			MIB + 2 * kc_chunk_size(&cache->arena));
 	KUNIT_EXPECT_GE(test, stat(cache, KC_STAT_shrunk_bytes), MIB);
 	fill(test, cache, 5000, 3000, 900);
 	KUNIT_EXPECT_EQ(test, count(test, cache, 7990, 10), 10);

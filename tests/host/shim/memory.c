@@ -11,6 +11,7 @@
 #include <linux/percpu.h>
 #include <linux/slab.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -24,10 +25,13 @@
 
 unsigned long shim_totalram_pages = (8UL << 30) >> PAGE_SHIFT;
 char *shim_pool;
+int shim_pool_fd = -1;
+void (*shim_page_freed)(const void *p, size_t bytes);
 
 static pthread_mutex_t pool_mutex = PTHREAD_MUTEX_INITIALIZER;
 static u8 page_in_use[POOL_PAGES];	/* under pool_mutex, as the next two */
 static size_t next_page;
+static size_t nr_pages = POOL_PAGES;
 static s64 page_bytes, object_bytes;	/* atomic */
 
 /* -------- failing -------- */
@@ -94,14 +98,39 @@ static void make_pool(void)
 	shim_pool = (char *)p;
 }
 
+void shim_pool_share(u64 bytes)
+{
+	if (shim_pool && shim_pool_fd < 0)
+		shim_die("the pool of pages is in use, and private");
+	nr_pages = bytes >> PAGE_SHIFT;
+	next_page %= nr_pages;
+	if (shim_pool)
+		return;
+	make_pool();
+	shim_pool_fd = memfd_create("pool", MFD_CLOEXEC);
+	if (shim_pool_fd < 0 || ftruncate(shim_pool_fd, SHIM_POOL_BYTES) ||
+	    syscall(SYS_mmap, shim_pool, SHIM_POOL_BYTES, PROT_NONE,
+		    MAP_SHARED | MAP_FIXED | MAP_NORESERVE, shim_pool_fd, 0) == -1)
+		shim_die("no file for pages");
+}
+
+/* Pages that are free are zero. */
+static int clear_pages(char *p, size_t len)
+{
+	if (shim_pool_fd < 0)
+		return syscall(SYS_madvise, p, len, MADV_DONTNEED);
+	return fallocate(shim_pool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, p - shim_pool,
+			 len);
+}
+
 static size_t find_pages(size_t nr)
 {
 	size_t i, n = 0;
 
 	if (!shim_pool)
 		make_pool();
-	for (i = next_page; i < 2 * POOL_PAGES; i++) {
-		size_t page = i % POOL_PAGES;
+	for (i = next_page; i < 2 * nr_pages; i++) {
+		size_t page = i % nr_pages;
 
 		n = !page || page_in_use[page] ? 0 : n + 1;
 		if (n == nr + 1)
@@ -123,7 +152,7 @@ void *alloc_pages_exact(size_t size, gfp_t gfp)
 	first = find_pages(nr);
 	for (i = first; i < first + nr; i++)
 		page_in_use[i] = true;
-	next_page = (first + nr + 1) % POOL_PAGES;
+	next_page = (first + nr + 1) % nr_pages;
 	pthread_mutex_unlock(&pool_mutex);
 	p = shim_pool + (first << PAGE_SHIFT);
 	if (syscall(SYS_mprotect, p, nr << PAGE_SHIFT, PROT_READ | PROT_WRITE))
@@ -141,7 +170,9 @@ void free_pages_exact(void *p, size_t size)
 
 	if (!shim_is_page(p) || (uintptr_t)p % PAGE_SIZE)
 		shim_die("free_pages_exact() of what is no page");
-	if (syscall(SYS_madvise, p, nr << PAGE_SHIFT, MADV_DONTNEED) ||
+	if (shim_page_freed)
+		shim_page_freed(p, nr << PAGE_SHIFT);
+	if (clear_pages(p, nr << PAGE_SHIFT) ||
 	    syscall(SYS_mprotect, p, nr << PAGE_SHIFT, PROT_NONE))
 		shim_die("freeing a page failed");
 	__atomic_fetch_sub(&page_bytes, nr << PAGE_SHIFT, __ATOMIC_RELAXED);

@@ -9,6 +9,17 @@
 
 /* NULL before the first page. Behind the pool is as much again, never mapped: see copy.c. */
 extern char *shim_pool;
+/* What the pool is a mapping of, from its beginning on; -1: of nothing. */
+extern int shim_pool_fd;
+/* Is told of pages that are about to be freed. */
+extern void (*shim_page_freed)(const void *p, size_t bytes);
+
+/*
+ * Before the first page: makes the pool a mapping of a file, so that pages can be mapped
+ * a second time. Of it, pages are taken from the first @bytes, and come again the
+ * sooner.
+ */
+void shim_pool_share(u64 bytes);
 
 /* Chance that does not disturb shim_random(). */
 u64 shim_noise(void);

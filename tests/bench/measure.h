@@ -17,7 +17,7 @@
 
 #define ROUNDS_MAX	64
 #define CLIENTS_MAX	4
-#define KEYS_MAX	16384	/* of one round */
+#define KEYS_MAX	32768	/* of one round */
 #define SAMPLES_MAX	16384
 #define SAMPLES_MIN	1000	/* what the last percentile takes */
 #define BATCHES_MIN	200	/* the same, of calls that carry many keys */

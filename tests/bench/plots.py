@@ -31,7 +31,7 @@ def svg(height, parts):
 def short(x):
     if x >= 1e6:
         return f"{x / 1e6:.3g} M"
-    return f"{x:.3g}" if x < 100 else f"{x:,.0f}"
+    return f"{x / 1e3:.3g} k" if x >= 1e4 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
 
 def ticks_between(low, high):
@@ -120,8 +120,9 @@ def draw(suites, directory):
     if count and count.null:
         note = ("16-byte key, 100-byte value. Instructions of client, kernel and server, in "
                 "multiples of an unknown ioctl on /dev/null")
-        for op, title in (("get_hit", "GET, a hit"), ("set_overwrite", "SET, an entry that is there"),
-                          ("set_evict", "SET, in steady eviction"), ("pop", "POP")):
+        for op, title in (("get_hit", "GET, a hit"), ("pop", "POP"),
+                          ("set_overwrite", "SET, an entry that is there"),
+                          ("set_evict", "SET, in steady eviction")):
             write(f"{op}.svg", bars(title, note, cost_rows(count, op, None, count.ratio)))
         write("scaling.svg", lines(
             "GET, a hit, by number of entries", "100-byte values. Instructions",
@@ -130,14 +131,14 @@ def draw(suites, directory):
     if native:
         rows = []
         for clients in (1, 2):
-            rows += [(f"{name}, {clients} client{'s' * (clients - 1)}", rate) for name, rate in
+            rows += [(f"{name} ×{clients}", rate) for name, rate in
                      cost_rows(native, "get_hit", None,
                                lambda ticks, n=clients: n * 1e9 / (ticks / native.unit), clients)
                      if "keys" not in name]
         rows.sort(key=lambda row: -(row[1] or 0))
         write("native.svg", bars(
-            "GETs a second on hardware", "A hit, 100-byte value. kcache: its core and its reader "
-            "compiled for user space, with threads", rows))
+            "GETs a second on hardware, one client and two", "A hit, 100-byte value. kcache: its "
+            "core, and the library's reader, compiled for user space, with threads", rows))
     memory = {}
     for name in ("native", "wall"):
         if name in suites:

@@ -21,7 +21,7 @@ import (
 
 const (
 	keyLen     = 16
-	keysMax    = 16384
+	keysMax    = 32768
 	samplesMax = 16384
 	samplesMin = 1000
 	freshMax   = 16384
@@ -38,6 +38,7 @@ var (
 	rounds      = flag.Int("rounds", 15, "")
 	memory      = flag.Uint64("memory", 0, "")
 	_           = flag.Uint64("evict-bytes", 0, "") // it does not evict
+	_           = flag.Bool("icount", false, "")    // the reader of the lines knows
 	roundTicks  = flag.Float64("round-ticks", 2500000, "")
 	sampleTicks = flag.Float64("sample-ticks", 40000000, "")
 )
@@ -330,10 +331,10 @@ func report(p peer, op string, length, nrCalls int, loop float64, times [][]roun
 	sort.Float64s(all)
 	fmt.Printf("{\"suite\": %q, \"peer\": %q, \"op\": %q, \"len\": %d, \"clients\": %d, "+
 		"\"batch\": 1, \"keys\": %d, \"ticks\": %.1f, \"low\": %.1f, \"high\": %.1f, "+
-		"\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}\n",
+		"\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}\n",
 		*suite, p.name, op, length, len(times), *nrKeys, percentile(costs, 0.5),
 		percentile(costs, 0.1), percentile(costs, 0.9), percentile(all, 0.5),
-		percentile(all, 0.99), percentile(all, 0.999))
+		percentile(all, 0.99), percentile(all, 0.999), all[len(all)-1])
 }
 
 // pin gives the goroutine a thread of its own, on CPU id.

@@ -906,7 +906,7 @@ TEST(batch_that_is_rewritten_during_the_call_hurts_nobody)
 	stop = true;
 	pthread_join(thread, NULL);
 	NOTE("%d of %d were carried out in part at least", far, round);
-	CHECK(far > round / 20);
+	CHECK(far > 10);	/* else it tested little */
 	check_neighbours();
 }
 

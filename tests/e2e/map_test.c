@@ -1016,7 +1016,7 @@ static void juggle(int nr)
 	int round, i;
 
 	if (nr == 0) {
-		for (round = 0; round < 60; round++) {
+		for (round = 0; round < 24; round++) {
 			fill_cache(4 * MIB, 4000);
 			if (round % 4 == 0)
 				CHECK_ERR(set_max_bytes(SMALLEST + random_below(40) * MIB), 0);
@@ -1101,8 +1101,6 @@ static void same_both_ways(int line, struct kcache *handle, const void *key, siz
 	}
 	if (!err[0] && memcmp(out[0], out[1], len))
 		ktap_fail(line, "different values");
-	if (!err[0] && !is_zero((char *)memset(malloc(1), 0, 1), 1))
-		ktap_fail(line, "no memory");
 	if (out[0][err[0] ? size : len] != 0xdd)
 		ktap_fail(line, "written behind the value");
 	free(out[0]);

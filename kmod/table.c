@@ -147,7 +147,8 @@ bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32
 {
 	struct kcache_bucket *bucket = begin_locked(table, hash, found);
 
-	while (kcache_find_in_bucket(table, bucket, hash, key, key_len, found) != KCACHE_FOUND) {
+	while (kcache_find_in_bucket(table, bucket, hash, key, key_len, false, found) !=
+	       KCACHE_FOUND) {
 		if (!bucket->next)
 			return false;
 		bucket = overflow_bucket(table, bucket->next);

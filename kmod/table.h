@@ -69,7 +69,10 @@ static __always_inline void *kcache_view_at(const struct kc_table *table,
 	u32 in_block = offset & (kc_block_size(table->arena) - 1);
 
 	*left = kc_block_size(table->arena) - in_block;
-	return likely(block && len <= *left) ? block + in_block : NULL;
+	/* Buckets do not cross blocks. */
+	if (unlikely(!block || (region == KCACHE_SEGMENTS && len > *left)))
+		return NULL;
+	return block + in_block;
 }
 
 #include "uapi/linux/kcache_read.h"

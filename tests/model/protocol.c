@@ -168,24 +168,34 @@ static struct kcache_entry *kcache_entry_with_key(u32 value, u32 key)
 static enum kcache_find_result
 kcache_find_in_bucket(struct kcache_bucket *bucket, u32 size, u32 key, struct kcache_found *found)
 {
+	struct kcache_entry *entry;
+	u32 value;
 	int i;
 
+	/* The keys have one tag, which an empty slot has not. */
 	for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
-		struct kcache_entry *entry;
-		u32 value;
-
 		note(found, size, bucket, i);
 		value = KCACHE_LOAD(bucket->slot[i]);
-		if (!value)
-			return KCACHE_MISSED;
-		entry = kcache_entry_with_key(value, key);
-		if (!entry)
-			continue;
-		found->entry = entry;
-		found->slot = &bucket->slot[i];
-		return KCACHE_FOUND;
+		if (value)
+			goto has_tag;
 	}
-	return KCACHE_CHANGED;
+	return KCACHE_MISSED;
+
+has_tag:
+	for (;;) {
+		entry = kcache_entry_with_key(value, key);
+		if (entry)
+			break;
+		do {
+			if (++i == KCACHE_BUCKET_SLOTS)
+				return KCACHE_MISSED;
+			note(found, size, bucket, i);
+			value = KCACHE_LOAD(bucket->slot[i]);
+		} while (!value);
+	}
+	found->entry = entry;
+	found->slot = &bucket->slot[i];
+	return KCACHE_FOUND;
 }
 
 static bool kcache_chain_begin(u32 hash, u32 *size, struct kcache_found *found)
@@ -204,19 +214,17 @@ static bool is_miss_of_mutant(const struct kcache_found *found, u32 size)
 	       (mutant(SIZE_NOT_CHECKED) || KCACHE_LOAD(*kcache_view_table_size()) == size);
 }
 
-enum kcache_find_result kcache_find(u32 key, struct kcache_found *found)
+enum kcache_find_result kcache_find_by(u32 key, struct kcache_found *found)
 {
-	enum kcache_find_result result;
 	struct kcache_bucket *bucket;
 	u32 size, next, hops = 0;
 
 	if (!kcache_chain_begin(key, &size, found))
 		return KCACHE_CHANGED;
 	for (bucket = found->home;;) {
-		result = kcache_find_in_bucket(bucket, size, key, found);
-		if (result == KCACHE_FOUND)
-			return result;
-		next = result == KCACHE_MISSED ? 0 : KCACHE_LOAD(bucket->next);
+		if (kcache_find_in_bucket(bucket, size, key, found) == KCACHE_FOUND)
+			return KCACHE_FOUND;
+		next = KCACHE_LOAD(bucket->next);
 		if (!next)
 			break;
 		if (!kcache_found_is_valid(found))
@@ -238,7 +246,7 @@ enum kcache_find_result kcache_find(u32 key, struct kcache_found *found)
 enum kcache_find_result read_once_rcu(u32 key, struct kcache_entry *copy)
 {
 	struct kcache_found found = { 0 };
-	enum kcache_find_result result = kcache_find(key, &found);
+	enum kcache_find_result result = kcache_find_by(key, &found);
 
 	if (result != KCACHE_FOUND)
 		return result;

@@ -9,8 +9,8 @@
 #include "map.h"
 
 struct kcache {
-	int fd;		/* constant until the close */
 	struct kcache_map map;
+	int fd;		/* constant until the close */
 };
 
 /**

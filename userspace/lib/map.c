@@ -164,11 +164,6 @@ static __attribute__((noinline)) int missed(struct kcache_map *map)
 
 /* -------- reading -------- */
 
-static inline uint64_t expiry_of(const struct kcache_entry *entry)
-{
-	return (uint64_t)KCACHE_LOAD(entry->expiry_hi) << 32 | KCACHE_LOAD(entry->expiry_lo);
-}
-
 /*
  * The value that was found, NULL if its length is not within the arena: the entry
  * has changed then. Behind the arena there is room for header and key.
@@ -193,61 +188,82 @@ static inline uint64_t hash_of(const struct kcache_map *map, const void *key, si
 	return kcache_hash(map->view.header->secret, key, (uint32_t)key_len);
 }
 
-/* One try: 0, -ENOENT, -EMSGSIZE, or -EAGAIN. */
+/* Is its time up? Whether the entry is what was found, the caller checks afterwards. */
+static inline bool is_expired(struct kcache_map *map, const struct kcache_entry *entry)
+{
+	uint32_t high = KCACHE_LOAD(entry->expiry_hi), low = KCACHE_LOAD(entry->expiry_lo);
+
+	return unlikely(high | low) && is_over(map, (uint64_t)high << 32 | low);
+}
+
+/*
+ * One try: 0, -ENOENT, -EMSGSIZE, or -EAGAIN. With @is_quick, -EAGAIN for all that is
+ * rare: what has to be remembered over the copy costs.
+ */
 static inline int get_once(struct kcache_map *map, uint64_t hash, const void *key,
-			   uint32_t key_len, void *value, size_t size, size_t *value_len)
+			   uint32_t key_len, bool is_quick, void *value, size_t size,
+			   size_t *value_len)
 {
 	enum kcache_find_result result;
 	struct kcache_found found;
 	const uint8_t *from;
-	uint64_t expiry_ms;
+	bool fits;
 	uint32_t len;
 
-	result = kcache_find(&map->view, hash, key, key_len, &found);
+	result = kcache_find_by(&map->view, hash, key, key_len, is_quick, &found);
 	if (unlikely(result != KCACHE_FOUND))
 		return result == KCACHE_MISSED ? missed(map) : -EAGAIN;
+	if (is_expired(map, found.entry))
+		return kcache_found_is_valid(&found) ? missed(map) : -EAGAIN;
 	from = value_of(map, &found, &len);
-	if (likely(from && len <= size))
+	fits = from && len <= size;
+	if (likely(fits))
 		memcpy(value, from, len);
-	expiry_ms = expiry_of(found.entry);
+	else if (is_quick)
+		return -EAGAIN;
 	if (unlikely(!kcache_found_is_valid(&found)))
 		return -EAGAIN;
-	if (unlikely(expiry_ms) && is_over(map, expiry_ms))
-		return missed(map);
 	hit(map, &found, hash);
 	*value_len = len;
-	return likely(len <= size) ? 0 : -EMSGSIZE;
+	return likely(fits) ? 0 : -EMSGSIZE;
 }
 
 static __attribute__((noinline, flatten))
-int get_again(struct kcache *cache, const void *key, size_t key_len,
-	      void *value, size_t size, size_t *value_len)
+int get_any(struct kcache *cache, const void *key, size_t key_len,
+	    void *value, size_t size, size_t *value_len)
 {
-	uint64_t hash = hash_of(&cache->map, key, key_len);
+	uint64_t hash;
 	int tries, err;
 
-	for (tries = 0; tries < TRIES; tries++) {
-		err = get_once(&cache->map, hash, key, (uint32_t)key_len, value, size, value_len);
-		if (err != -EAGAIN)
-			return err;
+	if (is_mapped(cache, key_len)) {
+		hash = hash_of(&cache->map, key, key_len);
+		for (tries = 0; tries < TRIES; tries++) {
+			err = get_once(&cache->map, hash, key, (uint32_t)key_len, false, value,
+				       size, value_len);
+			if (err != -EAGAIN)
+				return err;
+		}
 	}
 	return kcache_get_by_call(cache, key, key_len, value, size, value_len);
 }
 
-/* All in one piece: it is what the library is there for. */
+/*
+ * What the library is there for, all in one piece: a first try with a key of 8 to
+ * 16 bytes, for which the compiler leaves out each loop over the key.
+ */
 __attribute__((flatten))
 int kcache_get(struct kcache *cache, const void *key, size_t key_len,
 	       void *value, size_t size, size_t *value_len)
 {
 	int err;
 
-	if (!is_mapped(cache, key_len))
-		return kcache_get_by_call(cache, key, key_len, value, size, value_len);
-	err = get_once(&cache->map, hash_of(&cache->map, key, key_len), key, (uint32_t)key_len,
-		       value, size, value_len);
-	if (likely(err != -EAGAIN))
-		return err;
-	return get_again(cache, key, key_len, value, size, value_len);
+	if (likely(cache->map.view.header && key_len - 8 <= 8)) {
+		err = get_once(&cache->map, hash_of(&cache->map, key, key_len), key,
+			       (uint32_t)key_len, true, value, size, value_len);
+		if (likely(err != -EAGAIN))
+			return err;
+	}
+	return get_any(cache, key, key_len, value, size, value_len);
 }
 
 int kcache_borrow(struct kcache *cache, const void *key, size_t key_len,
@@ -256,8 +272,9 @@ int kcache_borrow(struct kcache *cache, const void *key, size_t key_len,
 	struct kcache_map *map = &cache->map;
 	enum kcache_find_result result;
 	struct kcache_found found;
-	uint64_t hash, expiry_ms;
+	uint64_t hash;
 	uint32_t len;
+	bool is_dead;
 	int tries;
 
 	if (!map->view.header)
@@ -271,14 +288,14 @@ int kcache_borrow(struct kcache *cache, const void *key, size_t key_len,
 			return missed(map);
 		if (result != KCACHE_FOUND)
 			continue;
-		expiry_ms = expiry_of(found.entry);
+		is_dead = is_expired(map, found.entry);
 		borrow->value = value_of(map, &found, &len);
 		borrow->value_len = len;
 		borrow->seq_at = &found.home->seq;
 		borrow->seq = found.seq;
 		if (!kcache_borrow_is_valid(borrow))
 			continue;
-		if (expiry_ms && is_over(map, expiry_ms))
+		if (is_dead)
 			return missed(map);
 		hit(map, &found, hash);
 		return 0;

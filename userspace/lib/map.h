@@ -36,11 +36,15 @@ static inline const void *kcache_view_at(const struct kcache_view *view,
 					 enum kcache_region region, uint64_t offset,
 					 uint64_t len, __u64 *left)
 {
+	const void *p = view->base[region] + offset;
+
 	(void)len;	/* less than the slack */
 	if (offset >= view->bytes[region])
 		return NULL;
 	*left = KCACHE_MAP_SLACK;
-	return view->base[region] + offset;
+	if (!p)		/* who calls this looks, too */
+		__builtin_unreachable();
+	return p;
 }
 
 #include <linux/kcache_read.h>

@@ -101,8 +101,7 @@ static inline __u64 kcache_slot_tag(__u64 hash)
 /* Is the tag in @slot that of @hash? */
 static inline int kcache_slot_has_tag(__u64 slot, __u64 hash)
 {
-	return !((slot ^ hash >> 2) << (64 - KCACHE_LOC_BITS - KCACHE_TAG_BITS) >>
-		 (64 - KCACHE_TAG_BITS));
+	return !((slot ^ hash >> 2) & KCACHE_TAG_MASK);
 }
 
 static inline __u64 kcache_slot_offset(__u64 slot)

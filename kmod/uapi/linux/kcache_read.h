@@ -123,7 +123,7 @@ kcache_entry_with_key(const struct kcache_view *view, __u64 value, const void *k
 		return NULL;
 	stored = KCACHE_LOAD(entry->key_len);
 	*value_at = sizeof(*entry) + key_len;
-	if (stored != key_len) {
+	if (__builtin_expect(stored != key_len, 0)) {
 		if (stored != (key_len | KCACHE_ENTRY_FLAGS))
 			return NULL;
 		*value_at = kcache_entry_key_offset(stored) + key_len;
@@ -134,34 +134,47 @@ kcache_entry_with_key(const struct kcache_view *view, __u64 value, const void *k
 	return entry;
 }
 
-/* Looks for @key in one bucket. KCACHE_CHANGED here: go on with @next. */
+/*
+ * Looks for @key in one bucket. All slots are looked at, whether empty or not, which
+ * is one test less for each: an empty slot leads to offset 0, where no entry is.
+ * KCACHE_MISSED here: go on with @next. With @is_quick, KCACHE_CHANGED if another
+ * key has the tag, so that the usual way needs fewer registers.
+ */
 static __always_inline enum kcache_find_result
 kcache_find_in_bucket(const struct kcache_view *view, struct kcache_bucket *bucket, __u64 hash,
-		      const void *key, __u32 key_len, struct kcache_found *found)
+		      const void *key, __u32 key_len, int is_quick, struct kcache_found *found)
 {
+	struct kcache_entry *entry;
+	__u64 value;
 	int i;
 
+#pragma GCC unroll 7
 	for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
-		__u64 value = KCACHE_LOAD(bucket->slot[i]);
-		struct kcache_entry *entry;
+		value = KCACHE_LOAD(bucket->slot[i]);
+		if (kcache_slot_has_tag(value, hash))
+			goto has_tag;
+	}
+	return KCACHE_MISSED;
 
-		if (!kcache_slot_has_tag(value, hash)) {
-			if (!value)
-				return KCACHE_MISSED;
-			continue;
-		}
-		/* An empty slot leads to offset 0, where no entry is. */
+has_tag:
+	for (;;) {
 		entry = kcache_entry_with_key(view, value, key, key_len, &found->value_at,
 					      &found->left);
-		if (__builtin_expect(!entry, 0))
-			continue;
-		found->entry = entry;
-		found->slot = &bucket->slot[i];
-		found->value = value;
-		found->offset = kcache_slot_offset(value);
-		return KCACHE_FOUND;
+		if (__builtin_expect(!!entry, 1))
+			break;
+		if (is_quick)
+			return KCACHE_CHANGED;
+		do {
+			if (++i == KCACHE_BUCKET_SLOTS)
+				return KCACHE_MISSED;
+			value = KCACHE_LOAD(bucket->slot[i]);
+		} while (!kcache_slot_has_tag(value, hash));
 	}
-	return KCACHE_CHANGED;
+	found->entry = entry;
+	found->slot = &bucket->slot[i];
+	found->value = value;
+	found->offset = kcache_slot_offset(value);
+	return KCACHE_FOUND;
 }
 
 /* The bucket at @index of one of its regions, NULL if there is none. */
@@ -190,19 +203,21 @@ static __always_inline int kcache_chain_begin(const struct kcache_view *view, __
 }
 
 /**
- * kcache_find() - one search for a key
+ * kcache_find_by() - one search for a key
  * @view: where
  * @hash: of the key
  * @key: key bytes
  * @key_len: their number
+ * @is_quick: whether to give up where another key has the tag: once in a million
+ *	searches. Begin again without it then.
  * @found: out. What is read from @entry and behind it holds only if
  *	kcache_found_is_valid() says so afterwards.
  *
  * Return: KCACHE_FOUND; KCACHE_MISSED, which is final; or KCACHE_CHANGED.
  */
 static __always_inline enum kcache_find_result
-kcache_find(const struct kcache_view *view, __u64 hash, const void *key, __u32 key_len,
-	    struct kcache_found *found)
+kcache_find_by(const struct kcache_view *view, __u64 hash, const void *key, __u32 key_len,
+	       int is_quick, struct kcache_found *found)
 {
 	enum kcache_find_result result;
 	struct kcache_bucket *bucket;
@@ -212,10 +227,10 @@ kcache_find(const struct kcache_view *view, __u64 hash, const void *key, __u32 k
 	if (!kcache_chain_begin(view, hash, &size, found))
 		return KCACHE_CHANGED;
 	for (bucket = found->home;;) {
-		result = kcache_find_in_bucket(view, bucket, hash, key, key_len, found);
-		if (result == KCACHE_FOUND)
+		result = kcache_find_in_bucket(view, bucket, hash, key, key_len, is_quick, found);
+		if (result != KCACHE_MISSED)
 			return result;
-		next = result == KCACHE_MISSED ? 0 : KCACHE_LOAD(bucket->next);
+		next = KCACHE_LOAD(bucket->next);
 		if (!next)
 			break;
 		/* Only a chain that did not change is sure to end. */
@@ -230,6 +245,14 @@ kcache_find(const struct kcache_view *view, __u64 hash, const void *key, __u32 k
 	    !kcache_found_is_valid(found))
 		return KCACHE_CHANGED;
 	return KCACHE_MISSED;
+}
+
+/* The same without @is_quick. */
+static __always_inline enum kcache_find_result
+kcache_find(const struct kcache_view *view, __u64 hash, const void *key, __u32 key_len,
+	    struct kcache_found *found)
+{
+	return kcache_find_by(view, hash, key, key_len, 0, found);
 }
 
 #endif /* _UAPI_LINUX_KCACHE_READ_H */

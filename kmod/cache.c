@@ -107,19 +107,6 @@ void kc_cache_exit(struct kc_cache *cache)
 	free_percpu(cache->stats);
 }
 
-/**
- * kc_cache_value_max() - the longest value that the cache takes now
- * @cache: which
- *
- * A 32nd of the cache, so that one value never drives out more than that.
- *
- * Return: bytes.
- */
-u64 kc_cache_value_max(struct kc_cache *cache)
-{
-	return min_t(u64, READ_ONCE(cache->arena.max_bytes) / 32, KC_VALUE_MAX);
-}
-
 /* -------- emptying and resizing -------- */
 
 /* Holds the next segment of a queue that was opened before @end, or gives NULL. */

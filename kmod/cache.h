@@ -13,6 +13,7 @@
 #define KC_CACHE_H
 
 #include <linux/cpumask.h>
+#include <linux/minmax.h>
 #include <linux/percpu.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
@@ -52,7 +53,14 @@ int kc_cache_resize(struct kc_cache *cache, u64 max_bytes);
 int kc_cache_set_min(struct kc_cache *cache, u64 min_bytes);
 int kc_cache_set_promote_after(struct kc_cache *cache, u32 uses);
 
-u64 kc_cache_value_max(struct kc_cache *cache);
+/*
+ * The longest value that the cache takes now: a 32nd of the cache, so that one value
+ * never drives out more than that.
+ */
+static inline u64 kc_cache_value_max(struct kc_cache *cache)
+{
+	return min_t(u64, READ_ONCE(cache->arena.max_bytes) / 32, KC_VALUE_MAX);
+}
 
 /* Unique, and cheap: each CPU counts in steps of the number of CPUs. */
 static inline u64 kc_cache_new_version(struct kc_cache *cache)

@@ -141,12 +141,6 @@ static struct kc_segment *segment_at(struct kc_log *log, u64 offset)
 	return kc_dir_get(log->arena, &log->segments, offset >> log->arena->chunk_shift);
 }
 
-/* Does an entry of @size bytes need a run of its own? */
-bool kc_log_is_large(const struct kc_log *log, u64 size)
-{
-	return size > kc_chunk_size(log->arena);
-}
-
 static struct kc_lane *this_lane(struct kc_log *log)
 {
 	return &log->lane[raw_smp_processor_id() & (READ_ONCE(log->nr_lanes) - 1)];
@@ -259,22 +253,12 @@ bool kc_log_reserve_main_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_
 	return reserve_rcu(log, &log->main, size, whole, room);
 }
 
-/**
- * kc_log_note_expiry_rcu() - let the expiry pass know when to look here
- * @log: which
- * @offset: of the entry
- * @expiry_ms: when it expires, 0: never
- *
- * Context: RCU read section; the entry is linked and its stripe is held, or the
- * room is reserved.
- */
-void kc_log_note_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms)
+/* kc_log_note_expiry_rcu() for an entry that does expire. */
+void kc_log_lower_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms)
 {
 	struct kc_segment *segment;
 	u64 old;
 
-	if (!expiry_ms)
-		return;
 	segment = segment_at(log, offset);
 	/*
 	 * The expiry is written, then next_expiry_ms read; a pass does it the

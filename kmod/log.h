@@ -103,14 +103,13 @@ struct kc_room {
 int kc_log_init(struct kc_log *log, struct kc_arena *arena);
 void kc_log_exit(struct kc_log *log);
 
-bool kc_log_is_large(const struct kc_log *log, u64 size);
 bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room);
 bool kc_log_reserve_main_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room);
 int kc_log_open_run_locked(struct kc_log *log, u32 size, struct kc_room *room);
 void kc_log_commit(struct kc_log *log, const struct kc_room *room);
 void kc_log_abandon(struct kc_log *log, const struct kc_room *room);
 void kc_log_kill_rcu(struct kc_log *log, u64 offset, u32 size);
-void kc_log_note_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms);
+void kc_log_lower_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms);
 
 int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole);
 int kc_log_refill_main_locked(struct kc_log *log, u32 size, u32 whole);
@@ -152,6 +151,27 @@ struct kc_log_bytes {
 };
 
 void kc_log_count_locked(struct kc_log *log, struct kc_log_bytes *bytes);
+
+/**
+ * kc_log_note_expiry_rcu() - let the expiry pass know when to look here
+ * @log: which
+ * @offset: of the entry
+ * @expiry_ms: when it expires, 0: never
+ *
+ * Context: RCU read section; the entry is linked and its stripe is held, or the
+ * room is reserved.
+ */
+static inline void kc_log_note_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms)
+{
+	if (expiry_ms)
+		kc_log_lower_expiry_rcu(log, offset, expiry_ms);
+}
+
+/* Does an entry of @size bytes need a run of its own? */
+static inline bool kc_log_is_large(const struct kc_log *log, u64 size)
+{
+	return size > kc_chunk_size(log->arena);
+}
 
 static inline u64 kc_segment_offset(const struct kc_log *log, const struct kc_segment *segment)
 {

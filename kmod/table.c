@@ -126,7 +126,7 @@ static struct kcache_bucket *begin_locked(struct kc_table *table, u64 hash,
 					  struct kcache_found *found)
 {
 	assert_stripe_held(table, hash);
-	found->home = home_bucket(table, kcache_bucket_index(hash, READ_ONCE(table->nr_buckets)));
+	found->home = home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size)));
 	found->seq = found->home->seq;
 	return found->home;
 }
@@ -174,6 +174,7 @@ bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
 	int i;
 
 	for (;; bucket = overflow_bucket(table, bucket->next)) {
+#pragma GCC unroll 7
 		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
 			u64 value = READ_ONCE(bucket->slot[i]);
 
@@ -225,7 +226,7 @@ bool kc_table_find_again_rcu(struct kc_table *table, u64 hash, const void *key, 
 /* The bucket of @hash will soon be written. RCU read section. */
 void kc_table_prefetch_rcu(struct kc_table *table, u64 hash)
 {
-	prefetchw(home_bucket(table, kcache_bucket_index(hash, READ_ONCE(table->nr_buckets))));
+	prefetchw(home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size))));
 }
 
 /**
@@ -369,7 +370,7 @@ int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset, u32 fre
 	int i;
 
 	assert_stripe_held(table, hash);
-	home = home_bucket(table, kcache_bucket_index(hash, READ_ONCE(table->nr_buckets)));
+	home = home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size)));
 	for (bucket = home; bucket->next; bucket = overflow_bucket(table, bucket->next))
 		;
 	for (i = 0; i < KCACHE_BUCKET_SLOTS && READ_ONCE(bucket->slot[i]); i++)
@@ -463,13 +464,6 @@ void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_foun
 	if (emptied)
 		overflow_put(table, emptied);
 	percpu_counter_dec(&table->nr_entries);
-}
-
-/* Are there more entries than the buckets should hold? */
-bool kc_table_wants_split(struct kc_table *table)
-{
-	return percpu_counter_read(&table->nr_entries) >
-	       (s64)READ_ONCE(table->nr_buckets) * KC_TABLE_LOAD;
 }
 
 /* So few entries that the table should shrink, with room not to grow again at once. */

@@ -35,7 +35,7 @@ struct kc_table {
 	/*
 	 * Written under arena->mutex and the stripe of the bucket that comes
 	 * or goes, while its seq is odd; whoever holds a stripe may rely on
-	 * the bucket that it computes.
+	 * the bucket that it computes from @size.
 	 */
 	u32 nr_buckets;
 	u64 *size;		/* the same in the arena's header, for readers to load-acquire */
@@ -194,7 +194,13 @@ void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
 				   struct kcache_found *found, u32 frequency);
 void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_found *found);
 
-bool kc_table_wants_split(struct kc_table *table);
+/* Are there more entries than the buckets should hold? */
+static inline bool kc_table_wants_split(struct kc_table *table)
+{
+	return percpu_counter_read(&table->nr_entries) >
+	       (s64)READ_ONCE(table->nr_buckets) * KC_TABLE_LOAD;
+}
+
 int kc_table_split_locked(struct kc_table *table);
 bool kc_table_wants_merge(struct kc_table *table);
 int kc_table_merge_locked(struct kc_table *table);

@@ -260,10 +260,10 @@ enum kcache_find_result read_once_rcu(u32 key, struct kcache_entry *copy)
 
 /* -------- table.c, writing -------- */
 
-/* Whoever holds a stripe may rely on the bucket that it computes from an old number, too. */
-static struct kcache_bucket *own_bucket(u32 hash, u32 nr_buckets)
+/* Whoever holds a stripe may rely on the bucket that it computes from an old size, too. */
+static struct kcache_bucket *own_bucket(u32 hash, u32 size)
 {
-	u32 index = kcache_bucket_index(hash, nr_buckets);
+	u32 index = kcache_bucket_at(hash, size);
 
 	if (index != kcache_bucket_index(hash, table->nr_buckets))
 		weak_fail("a writer of key %u takes bucket %u for its own", hash, index);
@@ -272,7 +272,7 @@ static struct kcache_bucket *own_bucket(u32 hash, u32 nr_buckets)
 
 static bool kc_table_find_locked(u32 key, struct kcache_found *found)
 {
-	struct kcache_bucket *bucket = own_bucket(key, READ_ONCE(table->nr_buckets));
+	struct kcache_bucket *bucket = own_bucket(key, READ_ONCE(*table->size));
 
 	found->home = bucket;
 	found->seq = bucket->seq;
@@ -323,7 +323,7 @@ static void kc_table_insert_locked(u32 hash, u32 value)
 	struct kcache_bucket *home, *bucket, *added;
 	u32 i, next;
 
-	home = own_bucket(hash, READ_ONCE(table->nr_buckets));
+	home = own_bucket(hash, READ_ONCE(*table->size));
 	for (bucket = home; bucket->next; bucket = overflow_bucket(bucket->next))
 		;
 	for (i = 0; i < KCACHE_BUCKET_SLOTS && READ_ONCE(bucket->slot[i]); i++)

@@ -61,6 +61,7 @@ int kc_arena_init(struct kc_arena *arena, u64 max_bytes)
 		RCU_INIT_POINTER(arena->dir[region], NULL);
 	arena->chunk_shift = ilog2(chunk);
 	arena->block_shift = min_t(u32, arena->chunk_shift, ilog2(KC_BLOCK_MAX));
+	arena->block_mask = (1U << arena->block_shift) - 1;
 	arena->max_bytes = max_bytes;
 	arena->most_bytes = roundup(min_t(u64, most, KCACHE_SEGMENTS_MAX / 4), KC_CHUNK_MAX);
 	arena->watch = NULL;
@@ -263,16 +264,16 @@ void kc_arena_release_locked(struct kc_arena *arena, enum kcache_region region, 
 /* The memory at @offset and how much of @len lies in one piece there. */
 static void *segment_piece(struct kc_arena *arena, u64 offset, size_t *len)
 {
-	u32 in_block = offset & (kc_block_size(arena) - 1);
+	u32 in_block = offset & arena->block_mask;
 	void *block = kc_arena_block(arena, KCACHE_SEGMENTS, offset);
 
 	*len = min_t(size_t, *len, kc_block_size(arena) - in_block);
 	return block ? block + in_block : NULL;
 }
 
-/* kc_arena_from_iter_nofault() for what runs over the border of a block. */
-int kc_arena_pieces_from_iter(struct kc_arena *arena, u64 offset,
-			      const struct iov_iter *from, size_t len)
+/* kc_arena_from_nofault() for what runs over the border of a block. */
+int kc_arena_pieces_from(struct kc_arena *arena, u64 offset, const struct kc_buffer *from,
+			 size_t len)
 {
 	size_t done = 0, piece;
 	int err = 0;
@@ -283,15 +284,15 @@ int kc_arena_pieces_from_iter(struct kc_arena *arena, u64 offset,
 
 		piece = len - done;
 		p = segment_piece(arena, offset + done, &piece);
-		err = kc_user_from_iter(p, from, done, piece);
+		err = kc_buffer_get(p, from, done, piece);
 	}
 	pagefault_enable();
 	return err;
 }
 
-/* kc_arena_to_iter_nofault() for what runs over the border of a block, or into a hole. */
-int kc_arena_pieces_to_iter(struct kc_arena *arena, u64 offset, const struct iov_iter *to,
-			    size_t len)
+/* kc_arena_to_nofault() for what runs over the border of a block, or into a hole. */
+int kc_arena_pieces_to(struct kc_arena *arena, u64 offset, const struct kc_buffer *to,
+		       size_t len)
 {
 	size_t done = 0, piece;
 	int err = 0;
@@ -302,7 +303,7 @@ int kc_arena_pieces_to_iter(struct kc_arena *arena, u64 offset, const struct iov
 
 		piece = len - done;
 		p = segment_piece(arena, offset + done, &piece);
-		err = likely(p) ? kc_user_to_iter(to, done, p, piece) : -EAGAIN;
+		err = likely(p) ? kc_buffer_put(to, done, p, piece) : -EAGAIN;
 	}
 	pagefault_enable();
 	return err;

@@ -22,7 +22,6 @@
 #include <linux/sizes.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
-#include <linux/uio.h>
 
 #include "uapi/linux/kcache_map.h"
 #include "user.h"
@@ -51,6 +50,7 @@ struct kc_arena {
 	struct mutex mutex;
 	struct kc_dir __rcu *dir[KCACHE_NR_REGIONS];
 	u32 block_shift;	/* constant after init */
+	u32 block_mask;		/* size of a block - 1; constant after init */
 	u32 chunk_shift;	/* constant after init */
 	u64 max_bytes;		/* written under mutex, read with READ_ONCE */
 	u64 most_bytes;		/* what max_bytes can be; constant after init */
@@ -73,10 +73,10 @@ int kc_arena_populate_locked(struct kc_arena *arena, enum kcache_region region,
 void kc_arena_release_locked(struct kc_arena *arena, enum kcache_region region,
 			     u32 first, u32 nr);
 
-int kc_arena_pieces_from_iter(struct kc_arena *arena, u64 offset,
-			      const struct iov_iter *from, size_t len);
-int kc_arena_pieces_to_iter(struct kc_arena *arena, u64 offset, const struct iov_iter *to,
-			    size_t len);
+int kc_arena_pieces_from(struct kc_arena *arena, u64 offset, const struct kc_buffer *from,
+			 size_t len);
+int kc_arena_pieces_to(struct kc_arena *arena, u64 offset, const struct kc_buffer *to,
+		       size_t len);
 int kc_arena_move(struct kc_arena *arena, u64 to, u64 from, size_t len);
 
 /* Bytes of the whole space of offsets. */
@@ -87,7 +87,7 @@ static inline u64 kc_arena_span(const struct kc_arena *arena)
 
 static inline u32 kc_block_size(const struct kc_arena *arena)
 {
-	return 1U << arena->block_shift;
+	return arena->block_mask + 1;
 }
 
 static inline u32 kc_chunk_size(const struct kc_arena *arena)
@@ -116,7 +116,7 @@ static inline void *kc_arena_block(struct kc_arena *arena, enum kcache_region re
 static inline void *kc_arena_ptr(struct kc_arena *arena, enum kcache_region region,
 				 u64 offset, u32 len)
 {
-	u32 in_block = offset & (kc_block_size(arena) - 1);
+	u32 in_block = offset & arena->block_mask;
 	void *block = kc_arena_block(arena, region, offset);
 
 	if (unlikely(!block || len > kc_block_size(arena) - in_block))
@@ -125,50 +125,50 @@ static inline void *kc_arena_ptr(struct kc_arena *arena, enum kcache_region regi
 }
 
 /**
- * kc_arena_from_iter_nofault() - copy into the segment region
+ * kc_arena_from_nofault() - copy into the segment region
  * @arena: the arena
  * @offset: where to, memory that the caller has reserved
- * @from: where from; not advanced
+ * @from: where from
  * @len: bytes
  *
  * Context: RCU read section. Never sleeps.
  * Return: 0, or -EFAULT if @from is not in memory now.
  */
-static inline int kc_arena_from_iter_nofault(struct kc_arena *arena, u64 offset,
-					     const struct iov_iter *from, size_t len)
+static inline int kc_arena_from_nofault(struct kc_arena *arena, u64 offset,
+					const struct kc_buffer *from, size_t len)
 {
 	void *p = kc_arena_ptr(arena, KCACHE_SEGMENTS, offset, len);
 	int err;
 
 	if (unlikely(!p))
-		return kc_arena_pieces_from_iter(arena, offset, from, len);
+		return kc_arena_pieces_from(arena, offset, from, len);
 	pagefault_disable();
-	err = kc_user_from_iter(p, from, 0, len);
+	err = kc_buffer_get(p, from, 0, len);
 	pagefault_enable();
 	return err;
 }
 
 /**
- * kc_arena_to_iter_nofault() - copy out of the segment region
+ * kc_arena_to_nofault() - copy out of the segment region
  * @arena: the arena
  * @offset: where from; need not be true, the caller checks afterwards
- * @to: where to; not advanced
+ * @to: where to
  * @len: bytes
  *
  * Context: RCU read section. Never sleeps.
  * Return: 0, -EFAULT if @to is not in memory now, -EAGAIN if there is a hole
  * in the arena, which is never so where an entry is.
  */
-static inline int kc_arena_to_iter_nofault(struct kc_arena *arena, u64 offset,
-					   const struct iov_iter *to, size_t len)
+static inline int kc_arena_to_nofault(struct kc_arena *arena, u64 offset,
+				      const struct kc_buffer *to, size_t len)
 {
 	const void *p = kc_arena_ptr(arena, KCACHE_SEGMENTS, offset, len);
 	int err;
 
 	if (unlikely(!p))
-		return kc_arena_pieces_to_iter(arena, offset, to, len);
+		return kc_arena_pieces_to(arena, offset, to, len);
 	pagefault_disable();
-	err = kc_user_to_iter(to, 0, p, len);
+	err = kc_buffer_put(to, 0, p, len);
 	pagefault_enable();
 	return err;
 }

@@ -5,7 +5,6 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/uio.h>
 
 #include "cache.h"
 #include "entry.h"
@@ -271,8 +270,7 @@ static int copy_found_rcu(struct kc_cache *cache, const struct kcache_found *fou
 {
 	size_t size;
 	struct kc_meta meta;
-	struct kvec vec;
-	struct iov_iter to;
+	struct kc_buffer to;
 	int err;
 
 	kc_meta_read(found->entry, &meta);
@@ -288,10 +286,9 @@ static int copy_found_rcu(struct kc_cache *cache, const struct kcache_found *fou
 	size = (size_t)copy->key_len + copy->value_len;
 	if (size > copy->capacity)
 		return -EMSGSIZE;
-	vec = (struct kvec) { .iov_base = copy->data, .iov_len = size };
-	iov_iter_kvec(&to, ITER_DEST, &vec, 1, size);
-	err = kc_arena_to_iter_nofault(&cache->arena, found->offset +
-				       kcache_entry_key_offset(meta.key_len), &to, size);
+	to = kc_buffer_kernel(copy->data);
+	err = kc_arena_to_nofault(&cache->arena, found->offset +
+				  kcache_entry_key_offset(meta.key_len), &to, size);
 	return err || !kcache_found_is_valid(found) ? -EAGAIN : 0;
 }
 

@@ -2,7 +2,6 @@
 #include <linux/minmax.h>
 #include <linux/slab.h>
 
-#include "cache.h"
 #include "draft.h"
 #include "entry.h"
 #include "space.h"
@@ -52,6 +51,7 @@ int kc_draft_begin(struct kc_cache *cache, const void *key, u32 key_bytes, u32 c
 	u16 key_len = key_bytes | (client_flags ? KCACHE_ENTRY_FLAGS : 0);
 	u32 whole = kcache_entry_value_offset(key_len);
 	struct kcache_entry *entry;
+	u32 in_block;
 	int err;
 
 	draft->room.segment = NULL;
@@ -61,26 +61,15 @@ int kc_draft_begin(struct kc_cache *cache, const void *key, u32 key_bytes, u32 c
 	entry = kc_arena_ptr(&cache->arena, KCACHE_SEGMENTS, draft->room.offset, whole);
 	draft->entry = entry;
 	draft->value_at = draft->room.offset + whole;
+	in_block = draft->room.offset & cache->arena.block_mask;
+	draft->value = likely(in_block + (u64)draft->room.size <= kc_block_size(&cache->arena)) ?
+		       (void *)entry + whole : NULL;
 	WRITE_ONCE(entry->value_len, value_len);
 	WRITE_ONCE(entry->key_len, key_len);
 	if (client_flags)
 		memcpy(entry->data, &client_flags, sizeof(client_flags));
 	memcpy((void *)entry + kcache_entry_key_offset(key_len), key, key_bytes);
 	return 0;
-}
-
-/**
- * kc_draft_fill_rcu() - copy the caller's bytes into the value
- * @cache: where
- * @draft: begun
- * @offset: in the value
- *
- * Return: 0, or -EFAULT: not in memory now.
- */
-int kc_draft_fill_rcu(struct kc_cache *cache, struct kc_draft *draft, u32 offset)
-{
-	return kc_arena_from_iter_nofault(&cache->arena, draft->value_at + offset, draft->source,
-					  draft->source_len);
 }
 
 /* Brings the caller's bytes in, so that the next try cannot fault. */
@@ -94,23 +83,14 @@ static int draft_bounce(struct kc_cache *cache, struct kc_draft *draft)
 	draft->bounce = kvmalloc(len, GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY);
 	if (!draft->bounce)
 		return -ENOSPC;
-	if (kc_user_from_iter(draft->bounce, draft->source, 0, len))
+	if (kc_buffer_get(draft->bounce, &draft->source, 0, len))
 		return -EFAULT;
-	draft->bounce_vec = (struct kvec) { .iov_base = draft->bounce, .iov_len = len };
-	iov_iter_kvec(&draft->bounce_iter, ITER_SOURCE, &draft->bounce_vec, 1, len);
-	draft->source = &draft->bounce_iter;
+	draft->source = kc_buffer_kernel(draft->bounce);
 	return -EAGAIN;
 }
 
-/**
- * kc_draft_end() - end what kc_draft_begin() began
- * @cache: where
- * @draft: linked, or with @err given up
- * @err: 0 or why
- *
- * Return: @err, but for -EFAULT -EAGAIN if another try will get further.
- */
-int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err)
+/* kc_draft_end() when there is more to do than to leave the RCU read section. */
+int kc_draft_end_slowly(struct kc_cache *cache, struct kc_draft *draft, int err)
 	__releases(RCU)
 {
 	if (err && draft->room.segment)
@@ -119,7 +99,7 @@ int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err)
 
 	if (err == -EFAULT)
 		return draft_bounce(cache, draft);
-	if (!err && unlikely(kc_table_wants_split(&cache->table)))
+	if (!err && kc_table_wants_split(&cache->table))
 		kc_space_grow_table(cache);
 	return err;
 }
@@ -135,7 +115,7 @@ static bool overwrite_rcu(struct kc_cache *cache, struct kc_draft *draft,
 	struct kcache_entry *to = old->entry, *from = draft->entry;
 
 	if (from->value_len > IN_PLACE_MAX || from->key_len != to->key_len ||
-	    kc_entry_size(from) != kc_entry_size(to))
+	    kc_entry_size(to) != draft->room.size)
 		return false;
 	kc_bucket_write_begin(old->home);
 	WRITE_ONCE(to->value_len, from->value_len);
@@ -143,8 +123,11 @@ static bool overwrite_rcu(struct kc_cache *cache, struct kc_draft *draft,
 	kc_entry_set_version(to, version);
 	if (from->key_len & KCACHE_ENTRY_FLAGS)
 		memcpy(to->data, from->data, sizeof(u32));
-	kc_arena_move(&cache->arena, old->offset + kcache_entry_value_offset(to->key_len),
-		      draft->value_at, from->value_len);
+	if (likely(draft->value && old->value_at + (u64)from->value_len <= old->left))
+		memcpy((void *)to + old->value_at, draft->value, from->value_len);
+	else
+		kc_arena_move(&cache->arena, old->offset + old->value_at, draft->value_at,
+			      from->value_len);
 	kc_bucket_write_end(old->home);
 	kc_log_note_expiry_rcu(&cache->log, old->offset, expiry_ms);
 	kc_table_use_rcu(old);

@@ -4,8 +4,8 @@
 #include <linux/kstrtox.h>
 #include <linux/minmax.h>
 #include <linux/overflow.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
-#include <linux/uio.h>
 
 #include "cache.h"
 #include "compat.h"
@@ -36,94 +36,62 @@ static void tell_meta(struct kcache_op *op, const struct kc_meta *meta)
 /* Copies out the value that was found, which need not be one any more. */
 static __always_inline int copy_value_rcu(struct kc_cache *cache,
 					  const struct kcache_found *found,
-					  const struct iov_iter *out, u32 len)
+					  const struct kc_buffer *out, u32 len)
 {
 	int err;
 
 	if (unlikely(found->value_at + (u64)len > found->left))
-		return kc_arena_pieces_to_iter(&cache->arena, found->offset + found->value_at,
-					       out, len);
+		return kc_arena_pieces_to(&cache->arena, found->offset + found->value_at, out, len);
 	pagefault_disable();
-	err = kc_user_to_iter(out, 0, (void *)found->entry + found->value_at, len);
+	err = kc_buffer_put(out, 0, (void *)found->entry + found->value_at, len);
 	pagefault_enable();
 	return err;
 }
 
 /*
- * One look at the entry that was found, and one copy of its value to @out unless
- * that is NULL. -EAGAIN: it changed meanwhile; -EFAULT: @out is not in memory now.
+ * One look at the entry that was found, and one copy of its value to call->out if
+ * @with_value. -EAGAIN: it changed meanwhile; -EFAULT: call->out is not in memory now.
  */
-static __always_inline int read_found_rcu(struct kc_cache *cache,
-					  const struct kcache_found *found,
-					  const struct iov_iter *out, struct kc_meta *meta)
+static __always_inline int read_found_rcu(struct kc_cache *cache, const struct kc_call *call,
+					  const struct kcache_found *found, bool with_value,
+					  struct kc_meta *meta)
 {
 	int err = 0;
 
 	kc_meta_read(found->entry, meta);
-	if (out) {
-		if (unlikely(meta->value_len > iov_iter_count(out)))
+	if (with_value) {
+		if (unlikely(meta->value_len > call->op.out_len))
 			err = -EMSGSIZE;
 		else
-			err = copy_value_rcu(cache, found, out, meta->value_len);
+			err = copy_value_rcu(cache, found, &call->out, meta->value_len);
 	}
 	if (unlikely(!kcache_found_is_valid(found)))
 		return -EAGAIN;
 	if (unlikely(kc_expiry_is_over(meta->expiry_ms)))
 		return -ENOENT;
-	if (out && !err)
+	if (with_value && !err)
 		kc_table_use_rcu(found);
 	return err;
 }
 
-static __always_inline int read_once_rcu(struct kc_cache *cache, const struct kc_call *call,
-					 u64 hash, const struct iov_iter *out,
-					 struct kc_meta *meta, struct kcache_found *found)
+static int read_once_rcu(struct kc_cache *cache, const struct kc_call *call, u64 hash,
+			 bool with_value, struct kc_meta *meta, struct kcache_found *found)
 {
 	if (!kc_table_find_rcu(&cache->table, hash, call->key, call->op.key_len, found))
 		return -ENOENT;
-	return read_found_rcu(cache, found, out, meta);
+	return read_found_rcu(cache, call, found, with_value, meta);
 }
 
 /* The same when changes came too often: none can come while the stripe is held. */
 static int read_once_locked(struct kc_cache *cache, const struct kc_call *call, u64 hash,
-			    const struct iov_iter *out, struct kc_meta *meta,
-			    struct kcache_found *found)
+			    bool with_value, struct kc_meta *meta, struct kcache_found *found)
 {
 	int err = -ENOENT;
 
 	kc_table_lock(&cache->table, hash);
 	if (kc_table_find_locked(&cache->table, hash, call->key, call->op.key_len, found))
-		err = read_found_rcu(cache, found, out, meta);
+		err = read_found_rcu(cache, call, found, with_value, meta);
 	kc_table_unlock(&cache->table, hash);
-	return err;
-}
-
-/* Ends what read_entry() began, if the first look failed with @err. */
-static noinline int read_again(struct kc_cache *cache, struct kc_call *call, u64 hash,
-			       const struct iov_iter *out, struct kc_meta *meta, int err)
-{
-	int tries = 0, faults = 0;
-	struct kcache_found found;
-
-	while (err == -EAGAIN || err == -EFAULT) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (err == -EAGAIN) {
-			kc_stats_inc(cache->stats, retries);
-			tries++;
-		} else {
-			kc_stats_inc(cache->stats, faults);
-			if (++faults > FAULTS_MAX ||
-			    fault_in_iov_iter_writeable(out, meta->value_len))
-				return -EFAULT;
-		}
-		rcu_read_lock();
-		if (tries < LOCKLESS_COPIES)
-			err = read_once_rcu(cache, call, hash, out, meta, &found);
-		else
-			err = read_once_locked(cache, call, hash, out, meta, &found);
-		rcu_read_unlock();
-	}
 	return err;
 }
 
@@ -131,25 +99,55 @@ static noinline int read_again(struct kc_cache *cache, struct kc_call *call, u64
  * Reads the entry of the call's key: its value to call->out if @with_value, what
  * it is to @meta. All of it is of one moment. -EMSGSIZE leaves @meta filled in.
  */
-static __always_inline int read_entry_inline(struct kc_cache *cache, struct kc_call *call,
-					     u64 hash, bool with_value, struct kc_meta *meta)
+static noinline int read_entry(struct kc_cache *cache, const struct kc_call *call, u64 hash,
+			       bool with_value, struct kc_meta *meta)
 {
-	const struct iov_iter *out = with_value ? &call->out : NULL;
+	int err, tries = 0, faults = 0;
+	struct kcache_found found;
+
+	for (;;) {
+		rcu_read_lock();
+		if (tries < LOCKLESS_COPIES)
+			err = read_once_rcu(cache, call, hash, with_value, meta, &found);
+		else
+			err = read_once_locked(cache, call, hash, with_value, meta, &found);
+		rcu_read_unlock();
+
+		if (err != -EAGAIN && err != -EFAULT)
+			return err;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (err == -EAGAIN) {
+			kc_stats_inc(cache->stats, retries);
+			tries++;
+		} else {
+			kc_stats_inc(cache->stats, faults);
+			if (++faults > FAULTS_MAX || call->out.is_kernel ||
+			    fault_in_safe_writeable(call->out.user, meta->value_len))
+				return -EFAULT;
+		}
+	}
+}
+
+/*
+ * One try at read_entry() with the value, as GET does it nearly always. -EAGAIN and
+ * -EFAULT: nothing is known, call that.
+ */
+static __always_inline int read_quickly(struct kc_cache *cache, const struct kc_call *call,
+					u64 hash, struct kc_meta *meta)
+{
 	struct kcache_found found kc_uninitialized;
+	enum kcache_find_result result;
 	int err;
 
 	rcu_read_lock();
-	err = read_once_rcu(cache, call, hash, out, meta, &found);
+	result = kcache_find_by(&cache->table, hash, call->key, call->op.key_len, true, &found);
+	if (likely(result == KCACHE_FOUND))
+		err = read_found_rcu(cache, call, &found, true, meta);
+	else
+		err = result == KCACHE_MISSED ? -ENOENT : -EAGAIN;
 	rcu_read_unlock();
-	if (likely(err != -EAGAIN && err != -EFAULT))
-		return err;
-	return read_again(cache, call, hash, out, meta, err);
-}
-
-static noinline int read_entry(struct kc_cache *cache, struct kc_call *call, u64 hash,
-			       bool with_value, struct kc_meta *meta)
-{
-	return read_entry_inline(cache, call, hash, with_value, meta);
+	return err;
 }
 
 /* -------- SET -------- */
@@ -189,12 +187,13 @@ static bool is_as_expected(const struct expected *expected, const u64 *version)
  * The last step of SET: decides under the stripe. -EAGAIN: the key is not any
  * more what @expected says. -EXFULL: the table needs an overflow bucket.
  */
-static int set_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 hash,
-			struct kc_draft *draft, const struct expected *expected, u64 expiry_ms)
+static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 hash,
+					struct kc_draft *draft,
+					const struct expected *expected, u64 expiry_ms)
 {
 	struct kcache_op *op = &call->op;
+	struct kcache_found found kc_uninitialized;
 	u64 old_version, *version = NULL;
-	struct kcache_found found;
 	bool is_linked;
 	int err;
 
@@ -220,8 +219,8 @@ static int set_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 hash,
 }
 
 /* Writes the entry that @call asks for and links it. Errors as set_link_rcu(). */
-static int set_once(struct kc_cache *cache, struct kc_call *call, u64 hash, struct kc_draft *draft,
-		    const struct expected *expected)
+static __always_inline int set_once(struct kc_cache *cache, struct kc_call *call, u64 hash,
+				    struct kc_draft *draft, const struct expected *expected)
 {
 	struct kcache_op *op = &call->op;
 	u64 expiry_ms;
@@ -282,15 +281,15 @@ static int set_look(struct kc_cache *cache, struct kc_call *call, u64 hash,
 	return check_conditions(op, is_there ? &old->version : NULL);
 }
 
-static int op_set(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static noinline int op_set(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	struct kcache_op *op = &call->op;
+	struct kc_draft draft kc_uninitialized;
+	struct kc_meta old kc_uninitialized;
 	struct expected expected = { 0 };
-	struct kc_draft draft;
-	struct kc_meta old;
 	int err;
 
-	kc_draft_init(&draft, &call->value, op->value_len);
+	kc_draft_init(&draft, call->value, op->value_len);
 	do {
 		err = 0;
 		if (op->flags & (KCACHE_IF_ABSENT | KCACHE_IF_PRESENT | KCACHE_IF_VERSION |
@@ -355,7 +354,7 @@ static void touched(struct kc_cache *cache, u64 expiry_ms)
 		kc_expire_arm(&cache->expire);
 }
 
-static int op_touch(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static noinline int op_touch(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	u64 expiry_ms = expiry_from_ttl(call->op.ttl_ms);
 	struct kcache_found found;
@@ -375,7 +374,7 @@ static int op_touch(struct kc_cache *cache, struct kc_call *call, u64 hash)
 	return err;
 }
 
-static int op_remove(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static noinline int op_remove(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	struct kcache_found found;
 	u64 version;
@@ -423,29 +422,50 @@ static int get_touch(struct kc_cache *cache, struct kc_call *call, u64 hash, str
 	return err;
 }
 
-static int op_get(struct kc_cache *cache, struct kc_call *call, u64 hash)
+/* Counts a GET and tells its results. */
+static __always_inline int got(struct kc_cache *cache, struct kc_call *call,
+			       const struct kc_meta *meta, int err)
 {
-	struct kcache_op *op = &call->op;
-	struct kc_meta meta kc_uninitialized;
-	int err;
-
-	if (unlikely(op->flags & KCACHE_TOUCH))
-		err = get_touch(cache, call, hash, &meta);
-	else
-		err = read_entry_inline(cache, call, hash, true, &meta);
-
-	if (!err || err == -EMSGSIZE)
+	if (likely(!err)) {
 		kc_stats_inc(cache->stats, hits);
-	else if (err == -ENOENT)
+		tell_meta(&call->op, meta);
+	} else if (err == -ENOENT) {
 		kc_stats_inc(cache->stats, misses);
-	if (!err)
-		tell_meta(op, &meta);
-	else if (err == -EMSGSIZE)
-		op->out_len = meta.value_len;
+	} else if (err == -EMSGSIZE) {
+		kc_stats_inc(cache->stats, hits);
+		call->op.out_len = meta->value_len;
+	}
 	return err;
 }
 
-static int op_stat(struct kc_cache *cache, struct kc_call *call, u64 hash)
+/* GET with TOUCH, and GET after read_quickly() gave @err. */
+static noinline int get_slowly(struct kc_cache *cache, struct kc_call *call, u64 hash, int err)
+{
+	struct kc_meta meta;
+
+	if (err == -EAGAIN)
+		kc_stats_inc(cache->stats, retries);
+	if (call->op.flags & KCACHE_TOUCH)
+		err = get_touch(cache, call, hash, &meta);
+	else
+		err = read_entry(cache, call, hash, true, &meta);
+	return got(cache, call, &meta, err);
+}
+
+static __always_inline int op_get(struct kc_cache *cache, struct kc_call *call, u64 hash)
+{
+	struct kc_meta meta kc_uninitialized;
+	int err;
+
+	if (unlikely(call->op.flags & KCACHE_TOUCH))
+		return get_slowly(cache, call, hash, 0);
+	err = read_quickly(cache, call, hash, &meta);
+	if (unlikely(err == -EAGAIN || err == -EFAULT))
+		return get_slowly(cache, call, hash, err);
+	return got(cache, call, &meta, err);
+}
+
+static noinline int op_stat(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	struct kc_meta meta;
 	int err = read_entry(cache, call, hash, false, &meta);
@@ -455,7 +475,7 @@ static int op_stat(struct kc_cache *cache, struct kc_call *call, u64 hash)
 	return err;
 }
 
-static int op_pop(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static noinline int op_pop(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	struct kcache_found found;
 	struct kc_meta meta;
@@ -486,14 +506,12 @@ static int read_number_rcu(struct kc_cache *cache, const struct kcache_found *fo
 {
 	u32 len = found->entry->value_len;
 	char text[NUMBER_MAX + 1];
-	struct kvec vec = { .iov_base = text, .iov_len = len };
-	struct iov_iter to;
+	struct kc_buffer to = kc_buffer_kernel(text);
 	u64 from = found->offset + kcache_entry_value_offset(found->entry->key_len);
 
 	if (!len || len > NUMBER_MAX)
 		return -ERANGE;
-	iov_iter_kvec(&to, ITER_DEST, &vec, 1, len);
-	if (kc_arena_to_iter_nofault(&cache->arena, from, &to, len))
+	if (kc_arena_to_nofault(&cache->arena, from, &to, len))
 		return -ERANGE;
 	text[len] = '\0';
 	/* kstrto*() end at a NUL, and take a '+' and a newline that we do not write. */
@@ -505,11 +523,9 @@ static int read_number_rcu(struct kc_cache *cache, const struct kcache_found *fo
 
 static void write_text_rcu(struct kc_cache *cache, u64 offset, const char *text, u32 len)
 {
-	struct kvec vec = { .iov_base = (void *)text, .iov_len = len };
-	struct iov_iter from;
+	struct kc_buffer from = kc_buffer_kernel(text);
 
-	iov_iter_kvec(&from, ITER_SOURCE, &vec, 1, len);
-	kc_arena_from_iter_nofault(&cache->arena, offset, &from, len);
+	kc_arena_from_nofault(&cache->arena, offset, &from, len);
 }
 
 /* Writes the number in place if the entry takes as much room then as now. */
@@ -562,7 +578,6 @@ static int replace_text(struct kc_cache *cache, struct kc_call *call, u64 hash,
 static int add_initial(struct kc_cache *cache, const struct kc_call *call, u64 hash, u64 *version)
 {
 	char text[NUMBER_MAX + 1];
-	struct kvec vec = { .iov_base = text };
 	struct kc_call set = {
 		.op = {
 			.flags = KCACHE_IF_ABSENT,
@@ -576,10 +591,8 @@ static int add_initial(struct kc_cache *cache, const struct kc_call *call, u64 h
 	struct kc_draft draft;
 	int err;
 
-	vec.iov_len = snprintf(text, sizeof(text), "%lld", call->op.number);
-	set.op.value_len = vec.iov_len;
-	iov_iter_kvec(&set.value, ITER_SOURCE, &vec, 1, vec.iov_len);
-	kc_draft_init(&draft, &set.value, vec.iov_len);
+	set.op.value_len = snprintf(text, sizeof(text), "%lld", call->op.number);
+	kc_draft_init(&draft, kc_buffer_kernel(text), set.op.value_len);
 	err = set_once(cache, &set, hash, &draft, &expected);
 	kc_draft_exit(&draft);
 	if (!err)
@@ -621,7 +634,7 @@ static int add_once(struct kc_cache *cache, struct kc_call *call, u64 hash, s64 
 	return replace_text(cache, call, hash, &meta, text, len);
 }
 
-static int op_add(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static noinline int op_add(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	s64 sum;
 	int err;
@@ -652,7 +665,7 @@ static int extend_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 has
 	err = kc_draft_fill_rcu(cache, draft, is_append ? meta->value_len : 0);
 	if (err)
 		return err;
-	err = read_once_rcu(cache, call, hash, NULL, &now, &found);
+	err = read_once_rcu(cache, call, hash, false, &now, &found);
 	if (!err && now.version != meta->version)
 		err = -EAGAIN;
 	if (err)
@@ -694,13 +707,13 @@ static int extend_once(struct kc_cache *cache, struct kc_call *call, u64 hash,
 	return kc_draft_end(cache, draft, err);
 }
 
-static int op_extend(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static noinline int op_extend(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	struct kc_draft draft;
 	u64 len;
 	int err;
 
-	kc_draft_init(&draft, &call->value, call->op.value_len);
+	kc_draft_init(&draft, call->value, call->op.value_len);
 	do {
 		err = extend_once(cache, call, hash, &draft, &len);
 	} while (err && may_retry(cache, &err));
@@ -716,13 +729,11 @@ static int op_extend(struct kc_cache *cache, struct kc_call *call, u64 hash)
 
 /**
  * struct opcode - what is known of an opcode
- * @run: does it
  * @access: what it needs, KC_READ and KC_WRITE
- * @flags: which it takes
  * @takes_value: whether value and value_len mean something
+ * @flags: which it takes
  */
 struct opcode {
-	int (*run)(struct kc_cache *cache, struct kc_call *call, u64 hash);
 	u8 access;
 	bool takes_value;
 	u32 flags;
@@ -731,18 +742,41 @@ struct opcode {
 #define RW	(KC_READ | KC_WRITE)
 
 static const struct opcode opcodes[] = {
-	[KCACHE_OP_GET]     = { op_get,    KC_READ,  false, KCACHE_TOUCH },
-	[KCACHE_OP_SET]     = { op_set,    KC_WRITE, true,
+	[KCACHE_OP_GET]     = { KC_READ,  false, KCACHE_TOUCH },
+	[KCACHE_OP_SET]     = { KC_WRITE, true,
 				KCACHE_IF_ABSENT | KCACHE_IF_PRESENT | KCACHE_IF_VERSION |
 				KCACHE_KEEP_TTL | KCACHE_RETURN_OLD },
-	[KCACHE_OP_REMOVE]  = { op_remove, KC_WRITE, false, KCACHE_IF_VERSION },
-	[KCACHE_OP_POP]     = { op_pop,    RW,       false, 0 },
-	[KCACHE_OP_STAT]    = { op_stat,   KC_READ,  false, 0 },
-	[KCACHE_OP_TOUCH]   = { op_touch,  KC_WRITE, false, 0 },
-	[KCACHE_OP_ADD]     = { op_add,    RW,       false, KCACHE_INITIAL },
-	[KCACHE_OP_APPEND]  = { op_extend, KC_WRITE, true,  KCACHE_IF_VERSION },
-	[KCACHE_OP_PREPEND] = { op_extend, KC_WRITE, true,  KCACHE_IF_VERSION },
+	[KCACHE_OP_REMOVE]  = { KC_WRITE, false, KCACHE_IF_VERSION },
+	[KCACHE_OP_POP]     = { RW,       false, 0 },
+	[KCACHE_OP_STAT]    = { KC_READ,  false, 0 },
+	[KCACHE_OP_TOUCH]   = { KC_WRITE, false, 0 },
+	[KCACHE_OP_ADD]     = { RW,       false, KCACHE_INITIAL },
+	[KCACHE_OP_APPEND]  = { KC_WRITE, true,  KCACHE_IF_VERSION },
+	[KCACHE_OP_PREPEND] = { KC_WRITE, true,  KCACHE_IF_VERSION },
 };
+
+/* No pointers in the table: indirect calls are slow where Spectre is held off. */
+static __always_inline int run(struct kc_cache *cache, struct kc_call *call, u64 hash)
+{
+	if (likely(call->op.opcode == KCACHE_OP_GET))
+		return op_get(cache, call, hash);
+	if (likely(call->op.opcode == KCACHE_OP_SET))
+		return op_set(cache, call, hash);
+	switch (call->op.opcode) {
+	case KCACHE_OP_REMOVE:
+		return op_remove(cache, call, hash);
+	case KCACHE_OP_POP:
+		return op_pop(cache, call, hash);
+	case KCACHE_OP_STAT:
+		return op_stat(cache, call, hash);
+	case KCACHE_OP_TOUCH:
+		return op_touch(cache, call, hash);
+	case KCACHE_OP_ADD:
+		return op_add(cache, call, hash);
+	default:
+		return op_extend(cache, call, hash);
+	}
+}
 
 /* One bit per known opcode. */
 u32 kc_cache_opcodes(void)
@@ -818,13 +852,14 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
  */
 int kc_cache_run(struct kc_cache *cache, struct kc_call *call)
 {
-	const struct opcode *opcode = &opcodes[call->op.opcode];
+	u64 hash;
 	int err;
 
-	if (opcode->takes_value && call->op.value_len > kc_cache_value_max(cache))
+	if (opcodes[call->op.opcode].takes_value &&
+	    call->op.value_len > kc_cache_value_max(cache))
 		return -EFBIG;
-	err = opcode->run(cache, call, kc_table_hash(&cache->table, call->key,
-						     call->op.key_len));
+	hash = kc_table_hash(&cache->table, call->key, call->op.key_len);
+	err = run(cache, call, hash);
 	if (unlikely(err == -ENOSPC))
 		kc_stats_inc(cache->stats, no_space);
 	return err;

@@ -15,7 +15,6 @@
 #define KC_OPS_H
 
 #include <linux/types.h>
-#include <linux/uio.h>
 
 #include "cache.h"
 #include "uapi/linux/kcache.h"
@@ -34,8 +33,8 @@
 struct kc_call {
 	struct kcache_op op;
 	const void *key;
-	struct iov_iter value;
-	struct iov_iter out;
+	struct kc_buffer value;
+	struct kc_buffer out;
 };
 
 int kc_call_check(const struct kcache_op *op, unsigned int access);

@@ -66,7 +66,7 @@ static __always_inline void *kcache_view_at(const struct kc_table *table,
 					    u64 *left)
 {
 	void *block = kc_arena_block(table->arena, region, offset);
-	u32 in_block = offset & (kc_block_size(table->arena) - 1);
+	u32 in_block = offset & table->arena->block_mask;
 
 	*left = kc_block_size(table->arena) - in_block;
 	/* Buckets do not cross blocks. */

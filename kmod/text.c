@@ -294,7 +294,6 @@ static int store_line(struct kc_cache *cache, char *line, size_t len)
 {
 	struct kc_line decoded;
 	struct kc_call call = { .op = { .opcode = KCACHE_OP_SET } };
-	struct kvec vec;
 	int err = kc_line_decode(line, len, &decoded);
 
 	if (err)
@@ -307,8 +306,7 @@ static int store_line(struct kc_cache *cache, char *line, size_t len)
 	if (err < 0)
 		return err;
 	call.key = decoded.key;
-	vec = (struct kvec) { .iov_base = decoded.value, .iov_len = decoded.value_len };
-	iov_iter_kvec(&call.value, ITER_SOURCE, &vec, 1, decoded.value_len);
+	call.value = kc_buffer_kernel(decoded.value);
 	return kc_cache_run(cache, &call);
 }
 

@@ -14,6 +14,7 @@
 #define KC_TEXT_H
 
 #include <linux/mutex.h>
+#include <linux/uio.h>
 
 #include "ops.h"
 

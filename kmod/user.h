@@ -11,9 +11,9 @@
 #define KC_USER_H
 
 #include <linux/instrumented.h>
+#include <linux/string.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
-#include <linux/uio.h>
 
 /* Copies in. False if @from is not the caller's memory, or not there. */
 static __always_inline bool kc_user_get(void *to, const void __user *from, size_t len)
@@ -37,25 +37,68 @@ static __always_inline bool kc_user_put(void __user *to, const void *from, size_
 	return !raw_copy_to_user(to, from, len);
 }
 
-int kc_user_from_iter(void *to, const struct iov_iter *from, size_t at, size_t len);
-int kc_user_to_other_iter(const struct iov_iter *to, size_t at, const void *from, size_t len);
+/**
+ * struct kc_buffer - where the bytes of a value come from or go to
+ * @user: memory of the caller's, of which nothing is known yet
+ * @kernel: instead, if @is_kernel
+ * @is_kernel: which of the two
+ *
+ * How long it is stands in the operation.
+ */
+struct kc_buffer {
+	union {
+		void __user *user;
+		void *kernel;
+	};
+	bool is_kernel;
+};
+
+static inline struct kc_buffer kc_buffer_user(void __user *user)
+{
+	return (struct kc_buffer) { .user = user };
+}
+
+static inline struct kc_buffer kc_buffer_kernel(const void *kernel)
+{
+	return (struct kc_buffer) { .kernel = (void *)kernel, .is_kernel = true };
+}
 
 /**
- * kc_user_to_iter() - copy to a part of an iterator
- * @to: where to; not advanced
- * @at: bytes of it to pass over
+ * kc_buffer_get() - copy a part of a buffer in
+ * @to: where to
  * @from: where from
- * @len: bytes, no more than are left then
+ * @at: bytes of it to pass over
+ * @len: bytes
  *
  * Context: Process context, or page faults disabled.
  * Return: 0 or -EFAULT.
  */
-static __always_inline int kc_user_to_iter(const struct iov_iter *to, size_t at,
-					   const void *from, size_t len)
+static __always_inline int kc_buffer_get(void *to, const struct kc_buffer *from, size_t at,
+					 size_t len)
 {
-	if (likely(iter_is_ubuf(to)))
-		return kc_user_put(to->ubuf + to->iov_offset + at, from, len) ? 0 : -EFAULT;
-	return kc_user_to_other_iter(to, at, from, len);
+	if (likely(!from->is_kernel))
+		return kc_user_get(to, from->user + at, len) ? 0 : -EFAULT;
+	memcpy(to, from->kernel + at, len);
+	return 0;
+}
+
+/**
+ * kc_buffer_put() - copy to a part of a buffer
+ * @to: where to
+ * @at: bytes of it to pass over
+ * @from: where from
+ * @len: bytes
+ *
+ * Context: Process context, or page faults disabled.
+ * Return: 0 or -EFAULT.
+ */
+static __always_inline int kc_buffer_put(const struct kc_buffer *to, size_t at, const void *from,
+					 size_t len)
+{
+	if (likely(!to->is_kernel))
+		return kc_user_put(to->user + at, from, len) ? 0 : -EFAULT;
+	memcpy(to->kernel + at, from, len);
+	return 0;
 }
 
 #endif /* KC_USER_H */

@@ -236,15 +236,6 @@ static void directory_grows_under_readers(struct kunit *test)
 	kt_crew(test, arena, grow_directory, read_block_0, read_block_0);
 }
 
-/* Lets @iter be about @buffer. */
-static struct iov_iter *over(struct iov_iter *iter, struct kvec *vec, int direction,
-			     void *buffer, size_t len)
-{
-	*vec = (struct kvec) { .iov_base = buffer, .iov_len = len };
-	iov_iter_kvec(iter, direction, vec, 1, len);
-	return iter;
-}
-
 static void copies_run_over_block_borders(struct kunit *test)
 {
 	static const u32 starts[] = { 0, 1, BLOCK - 1, BLOCK, BLOCK + 7 };
@@ -252,8 +243,7 @@ static void copies_run_over_block_borders(struct kunit *test)
 	struct kc_arena *arena = new_arena(test, MAX_BYTES);
 	u8 *in = kunit_kmalloc(test, 3 * BLOCK, GFP_KERNEL);
 	u8 *out = kunit_kmalloc(test, 3 * BLOCK, GFP_KERNEL);
-	struct iov_iter iter;
-	struct kvec vec;
+	struct kc_buffer buffer;
 	int i, k, err = 0;
 
 	KUNIT_ASSERT_EQ(test, populate(arena, 0, 10), 0);
@@ -265,11 +255,11 @@ static void copies_run_over_block_borders(struct kunit *test)
 
 			memset(out, 0, 3 * BLOCK);
 			rcu_read_lock();
-			over(&iter, &vec, ITER_SOURCE, in, len);
-			err = err ?: kc_arena_from_iter_nofault(arena, from, &iter, len);
+			buffer = kc_buffer_kernel(in);
+			err = err ?: kc_arena_from_nofault(arena, from, &buffer, len);
 			err = err ?: kc_arena_move(arena, to, from, len);
-			over(&iter, &vec, ITER_DEST, out, len);
-			err = err ?: kc_arena_to_iter_nofault(arena, to, &iter, len);
+			buffer = kc_buffer_kernel(out);
+			err = err ?: kc_arena_to_nofault(arena, to, &buffer, len);
 			rcu_read_unlock();
 			KUNIT_EXPECT_EQ(test, err, 0);
 			KUNIT_EXPECT_MEMEQ(test, out, in, len);
@@ -280,15 +270,14 @@ static void copies_run_over_block_borders(struct kunit *test)
 static void copy_out_of_a_hole_is_eagain(struct kunit *test)
 {
 	struct kc_arena *arena = new_arena(test, MAX_BYTES);
-	struct iov_iter iter;
-	struct kvec vec;
+	struct kc_buffer buffer;
 	int errs[3];
 	u8 out[64];
 
 	KUNIT_ASSERT_EQ(test, populate(arena, 0, 1), 0);
 	rcu_read_lock();
-	over(&iter, &vec, ITER_DEST, out, sizeof(out));
-	errs[0] = kc_arena_to_iter_nofault(arena, BLOCK - 32, &iter, 64);
+	buffer = kc_buffer_kernel(out);
+	errs[0] = kc_arena_to_nofault(arena, BLOCK - 32, &buffer, 64);
 	errs[1] = kc_arena_move(arena, 0, BLOCK - 32, 64);
 	errs[2] = kc_arena_move(arena, 0, KCACHE_SEGMENTS_MAX - 4, 4);
 	rcu_read_unlock();
@@ -302,7 +291,7 @@ static void copies_of_absent_user_memory_are_efault_and_do_not_sleep(struct kuni
 	struct kc_arena *arena = new_arena(test, MAX_BYTES);
 	unsigned long user = kunit_vm_mmap(test, NULL, 0, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE,
 					   MAP_ANONYMOUS | MAP_PRIVATE, 0);
-	struct iov_iter iter;
+	struct kc_buffer buffer;
 	int errs[3];
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(user));
@@ -311,11 +300,10 @@ static void copies_of_absent_user_memory_are_efault_and_do_not_sleep(struct kuni
 
 	rcu_read_lock();
 	preempt_disable();
-	iov_iter_ubuf(&iter, ITER_SOURCE, (void __user *)user, 4 * PAGE_SIZE);
-	errs[0] = kc_arena_from_iter_nofault(arena, 0, &iter, PAGE_SIZE);
-	errs[1] = kc_arena_from_iter_nofault(arena, 0, &iter, PAGE_SIZE + 1);
-	iov_iter_ubuf(&iter, ITER_DEST, (void __user *)user, 4 * PAGE_SIZE);
-	errs[2] = kc_arena_to_iter_nofault(arena, 0, &iter, 2 * PAGE_SIZE);
+	buffer = kc_buffer_user((void __user *)user);
+	errs[0] = kc_arena_from_nofault(arena, 0, &buffer, PAGE_SIZE);
+	errs[1] = kc_arena_from_nofault(arena, 0, &buffer, PAGE_SIZE + 1);
+	errs[2] = kc_arena_to_nofault(arena, 0, &buffer, 2 * PAGE_SIZE);
 	preempt_enable();
 	rcu_read_unlock();
 	KUNIT_EXPECT_EQ(test, errs[0], 0);

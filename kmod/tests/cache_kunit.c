@@ -390,10 +390,10 @@ static int run_user(struct kc_cache *cache, u32 opcode, unsigned long value, uns
 	struct kc_call call = {
 		.op = { .opcode = opcode, .key_len = 4, .value_len = len, .out_len = len },
 		.key = "user",
+		.value = kc_buffer_user((void __user *)value),
+		.out = kc_buffer_user((void __user *)out),
 	};
 
-	iov_iter_ubuf(&call.value, ITER_SOURCE, (void __user *)value, len);
-	iov_iter_ubuf(&call.out, ITER_DEST, (void __user *)out, len);
 	return kc_cache_run(cache, &call);
 }
 

@@ -321,13 +321,14 @@ static bool is_untouched(const struct kcache_op *now, struct kcache_op before, i
 int kt_run_op(struct kc_cache *cache, struct kcache_op *op, const void *key, const void *value,
 	      void *out)
 {
-	struct kvec value_vec = { .iov_base = (void *)value, .iov_len = op->value_len };
-	struct kvec out_vec = { .iov_base = out, .iov_len = op->out_len };
-	struct kc_call call = { .op = *op, .key = key };
+	struct kc_call call = {
+		.op = *op,
+		.key = key,
+		.value = kc_buffer_kernel(value),
+		.out = kc_buffer_kernel(out),
+	};
 	int err;
 
-	iov_iter_kvec(&call.value, ITER_SOURCE, &value_vec, 1, op->value_len);
-	iov_iter_kvec(&call.out, ITER_DEST, &out_vec, 1, op->out_len);
 	err = kc_call_check(&call.op, KC_READ | KC_WRITE);
 	if (err >= 0)
 		err = kc_cache_run(cache, &call);

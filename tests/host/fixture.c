@@ -58,8 +58,8 @@ int run_op(struct kc_cache *cache, struct kcache_op *op)
 
 	if (err < 0)
 		return err;
-	iov_iter_ubuf(&call.value, ITER_SOURCE, (void *)(uintptr_t)op->value, op->value_len);
-	iov_iter_ubuf(&call.out, ITER_DEST, (void *)(uintptr_t)op->out, op->out_len);
+	call.value = kc_buffer_user((void *)(uintptr_t)op->value);
+	call.out = kc_buffer_user((void *)(uintptr_t)op->out);
 	err = kc_cache_run(cache, &call);
 	if (err == -EMSGSIZE) {
 		if (call.op.out_len <= op->out_len)

@@ -294,7 +294,7 @@ KTAP_TEST(a_reader_may_go_on_with_the_directory_it_has)
 KTAP_TEST(copies_go_over_block_borders)
 {
 	static u8 in[3 * 8192], out[3 * 8192];
-	struct iov_iter i;
+	struct kc_buffer b;
 	u32 block;
 	int len, start_at;
 
@@ -307,12 +307,12 @@ KTAP_TEST(copies_go_over_block_borders)
 		for (len = 0; len <= 2 * (int)block + 3; len += len < 4 ? 1 : 4093) {
 			u64 to = 4 * block + start_at % 3;
 
-			iov_iter_ubuf(&i, ITER_SOURCE, in, len);
-			EXPECT_EQ(kc_arena_from_iter_nofault(&arena, start_at, &i, len), 0);
+			b = kc_buffer_user(in);
+			EXPECT_EQ(kc_arena_from_nofault(&arena, start_at, &b, len), 0);
 			rcu_read_lock();
 			EXPECT_EQ(kc_arena_move(&arena, to, start_at, len), 0);
-			iov_iter_ubuf(&i, ITER_DEST, out, sizeof(out));
-			EXPECT_EQ(kc_arena_to_iter_nofault(&arena, to, &i, len), 0);
+			b = kc_buffer_user(out);
+			EXPECT_EQ(kc_arena_to_nofault(&arena, to, &b, len), 0);
 			rcu_read_unlock();
 			EXPECT(is_filled(out, len, 7));
 		}
@@ -323,15 +323,15 @@ KTAP_TEST(copies_go_over_block_borders)
 KTAP_TEST(copies_out_of_a_hole_ask_for_another_try)
 {
 	static u8 out[8192];
-	struct iov_iter i;
+	struct kc_buffer b;
 
 	begin(MiB);
 	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 1, 1), 0);
 	rcu_read_lock();
-	iov_iter_ubuf(&i, ITER_DEST, out, sizeof(out));
-	EXPECT_EQ(kc_arena_to_iter_nofault(&arena, 0, &i, 1), -EAGAIN);
-	EXPECT_EQ(kc_arena_to_iter_nofault(&arena, 2 * 8192 - 1, &i, 2), -EAGAIN);
-	EXPECT_EQ(kc_arena_to_iter_nofault(&arena, KCACHE_SEGMENTS_MAX + 5, &i, 1), -EAGAIN);
+	b = kc_buffer_user(out);
+	EXPECT_EQ(kc_arena_to_nofault(&arena, 0, &b, 1), -EAGAIN);
+	EXPECT_EQ(kc_arena_to_nofault(&arena, 2 * 8192 - 1, &b, 2), -EAGAIN);
+	EXPECT_EQ(kc_arena_to_nofault(&arena, KCACHE_SEGMENTS_MAX + 5, &b, 1), -EAGAIN);
 	EXPECT_EQ(kc_arena_move(&arena, 8192, 2 * 8192, 1), -EAGAIN);
 	rcu_read_unlock();
 	end();
@@ -340,20 +340,20 @@ KTAP_TEST(copies_out_of_a_hole_ask_for_another_try)
 KTAP_TEST(copies_stop_at_memory_that_is_not_there)
 {
 	static u8 user[2 * 8192];
-	struct iov_iter i;
+	struct kc_buffer b;
 
 	begin(MiB);
 	EXPECT_EQ(kc_arena_populate_locked(&arena, KCACHE_SEGMENTS, 0, 4), 0);
 	shim_user_mark(user + 9000, 1, SHIM_ABSENT);
 	rcu_read_lock();
-	iov_iter_ubuf(&i, ITER_SOURCE, user, sizeof(user));
-	EXPECT_EQ(kc_arena_from_iter_nofault(&arena, 0, &i, 9001), -EFAULT);
-	iov_iter_ubuf(&i, ITER_SOURCE, user, sizeof(user));
-	EXPECT_EQ(kc_arena_from_iter_nofault(&arena, 0, &i, 9000), 0);
-	iov_iter_ubuf(&i, ITER_DEST, user, sizeof(user));
-	EXPECT_EQ(kc_arena_to_iter_nofault(&arena, 0, &i, 9001), -EFAULT);
-	iov_iter_ubuf(&i, ITER_DEST, user + 8999, 10);
-	EXPECT_EQ(kc_arena_to_iter_nofault(&arena, 0, &i, 2), -EFAULT);
+	b = kc_buffer_user(user);
+	EXPECT_EQ(kc_arena_from_nofault(&arena, 0, &b, 9001), -EFAULT);
+	b = kc_buffer_user(user);
+	EXPECT_EQ(kc_arena_from_nofault(&arena, 0, &b, 9000), 0);
+	b = kc_buffer_user(user);
+	EXPECT_EQ(kc_arena_to_nofault(&arena, 0, &b, 9001), -EFAULT);
+	b = kc_buffer_user(user + 8999);
+	EXPECT_EQ(kc_arena_to_nofault(&arena, 0, &b, 2), -EFAULT);
 	rcu_read_unlock();
 	shim_user_clear();
 	end();

@@ -12,7 +12,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/uio.h>
+#include <linux/pagemap.h>
 #include <linux/workqueue.h>
 
 #include "shim/shim.h"
@@ -361,16 +361,13 @@ KTAP_TEST(copies_of_pages_may_race_with_a_writer_but_writers_not_with_each_other
 KTAP_TEST(memory_that_is_absent_stops_a_copy_until_it_is_brought_in)
 {
 	char user[64] = "0123456789", kernel[64] = "";
-	struct iov_iter i;
 
 	shim_user_mark(user + 4, 2, SHIM_ABSENT);
 	pagefault_disable();
-	iov_iter_ubuf(&i, ITER_SOURCE, user, 10);
-	EXPECT_EQ(copy_from_iter(kernel, 10, &i), 4);
-	EXPECT_EQ(iov_iter_count(&i), 6);
+	EXPECT_EQ(raw_copy_from_user(kernel, user, 10), 6);
 	EXPECT_EQ(raw_copy_to_user(user + 5, kernel, 1), 1);
 	pagefault_enable();
-	EXPECT_EQ(copy_from_iter(kernel + 4, 6, &i), 6);
+	EXPECT_EQ(raw_copy_from_user(kernel + 4, user + 4, 6), 0);
 	EXPECT_MEM(kernel, "0123456789", 10);
 	EXPECT_EQ(shim_user_faults(), 3);
 	pagefault_disable();
@@ -382,33 +379,18 @@ KTAP_TEST(memory_that_is_absent_stops_a_copy_until_it_is_brought_in)
 KTAP_TEST(memory_that_is_fleeting_or_unmapped_stays_away)
 {
 	char user[16] = "", kernel[16] = "";
-	struct iov_iter i;
 
-	iov_iter_ubuf(&i, ITER_DEST, user, 16);
 	shim_user_mark(user, 16, SHIM_FLEETING);
-	EXPECT_EQ(fault_in_iov_iter_writeable(&i, 16), 0);
+	EXPECT_EQ(fault_in_safe_writeable(user, 16), 0);
 	pagefault_disable();
-	EXPECT_EQ(copy_to_iter(kernel, 16, &i), 0);
+	EXPECT_EQ(raw_copy_to_user(user, kernel, 16), 16);
 	pagefault_enable();
 	shim_user_clear();
 	shim_user_mark(user + 8, 1, SHIM_UNMAPPED);
-	EXPECT_EQ(fault_in_iov_iter_writeable(&i, 16), 8);
-	EXPECT_EQ(fault_in_iov_iter_writeable(&i, 8), 0);
-	EXPECT_EQ(copy_to_iter(kernel, 16, &i), 8);
+	EXPECT_EQ(fault_in_safe_writeable(user, 16), 8);
+	EXPECT_EQ(fault_in_safe_writeable(user, 8), 0);
+	EXPECT_EQ(raw_copy_to_user(user, kernel, 16), 8);
 	shim_user_clear();
-}
-
-KTAP_TEST(a_copy_goes_over_all_vectors)
-{
-	char a[3], b[5], from[9] = "12345678";
-	struct kvec vec[] = { { a, 3 }, { b, 0 }, { b, 5 } };
-	struct iov_iter i;
-
-	iov_iter_kvec(&i, ITER_DEST, vec, 3, 8);
-	EXPECT_EQ(copy_to_iter(from, 2, &i), 2);
-	EXPECT_EQ(copy_to_iter(from + 2, 9, &i), 6);
-	EXPECT_MEM(a, "123", 3);
-	EXPECT_MEM(b, "45678", 5);
 }
 
 /* -------- the rest -------- */

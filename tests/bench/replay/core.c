@@ -56,8 +56,8 @@ static int run(struct core *core, struct kcache_op *op)
 
 	if (err < 0)
 		return err;
-	iov_iter_ubuf(&call.value, ITER_SOURCE, (void *)(uintptr_t)op->value, op->value_len);
-	iov_iter_ubuf(&call.out, ITER_DEST, (void *)(uintptr_t)op->out, op->out_len);
+	call.value = kc_buffer_user((void *)(uintptr_t)op->value);
+	call.out = kc_buffer_user((void *)(uintptr_t)op->out);
 	err = kc_cache_run(&core->cache, &call);
 	*op = call.op;
 	return err;

@@ -22,8 +22,8 @@
 #include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/string.h>
+#include <linux/pagemap.h>
 #include <linux/uaccess.h>
-#include <linux/uio.h>
 
 #include "memory.h"
 #include "shim.h"
@@ -225,66 +225,8 @@ unsigned long raw_copy_to_user(void __user *to, const void *from, unsigned long 
 	return len - there;
 }
 
-size_t fault_in_iov_iter_writeable(const struct iov_iter *i, size_t len)
+size_t fault_in_safe_writeable(const char __user *p, size_t len)
 {
-	if (i->data_source)
-		shim_die("writing to a source");
-	shim_might_sleep("fault_in_iov_iter_writeable");
-	len = min_t(size_t, len, i->count);
-	if (i->iter_type != ITER_UBUF)
-		return 0;
-	return len - bring_in((char *)i->ubuf + i->iov_offset, len);
-}
-
-/* -------- iterators -------- */
-
-void iov_iter_advance(struct iov_iter *i, size_t len)
-{
-	if (len > i->count)
-		shim_die("iov_iter_advance() past the end");
-	i->iov_offset += len;
-	i->count -= len;
-}
-
-static size_t copy_kvec(char *kernel, size_t len, struct iov_iter *i)
-{
-	size_t done, piece;
-	char *p;
-
-	for (done = 0; done < len; done += piece) {
-		for (; i->iov_offset >= i->kvec->iov_len; i->kvec++, i->nr_segs--)
-			i->iov_offset -= i->kvec->iov_len;
-		p = (char *)i->kvec->iov_base + i->iov_offset;
-		piece = min_t(size_t, len - done, i->kvec->iov_len - i->iov_offset);
-		if (i->data_source)
-			copy(kernel + done, p, piece);
-		else
-			copy(p, kernel + done, piece);
-		iov_iter_advance(i, piece);
-	}
-	return done;
-}
-
-size_t copy_to_iter(const void *from, size_t len, struct iov_iter *i)
-{
-	if (i->data_source)
-		shim_die("copy_to_iter() to a source");
-	len = min_t(size_t, len, i->count);
-	if (i->iter_type == ITER_KVEC)
-		return copy_kvec((char *)from, len, i);
-	len -= raw_copy_to_user((char *)i->ubuf + i->iov_offset, from, len);
-	iov_iter_advance(i, len);
-	return len;
-}
-
-size_t copy_from_iter(void *to, size_t len, struct iov_iter *i)
-{
-	if (!i->data_source)
-		shim_die("copy_from_iter() from a destination");
-	len = min_t(size_t, len, i->count);
-	if (i->iter_type == ITER_KVEC)
-		return copy_kvec(to, len, i);
-	len -= raw_copy_from_user(to, (char *)i->ubuf + i->iov_offset, len);
-	iov_iter_advance(i, len);
-	return len;
+	shim_might_sleep("fault_in_safe_writeable");
+	return len - bring_in(p, len);
 }

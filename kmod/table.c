@@ -21,14 +21,13 @@ static_assert(sizeof(struct kcache_entry) % KCACHE_ALIGN == 0);
 
 static __always_inline struct kcache_bucket *home_bucket(struct kc_table *table, u32 index)
 {
-	return kc_arena_ptr(table->arena, KCACHE_BUCKETS, (u64)index * BUCKET_BYTES, BUCKET_BYTES);
+	return kcache_view_bucket(table, KCACHE_BUCKETS, index);
 }
 
 /* @next counts from 1. */
 static struct kcache_bucket *overflow_bucket(struct kc_table *table, u32 next)
 {
-	return kc_arena_ptr(table->arena, KCACHE_OVERFLOW, (next - 1ULL) * BUCKET_BYTES,
-			    BUCKET_BYTES);
+	return kcache_view_bucket(table, KCACHE_OVERFLOW, next - 1ULL);
 }
 
 /*

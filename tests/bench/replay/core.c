@@ -14,6 +14,7 @@
 
 #include "ops.h"
 #include "replay.h"
+#include "shim/memory.h"
 #include "shim/shim.h"
 
 /* So many requests on, work that is due runs at the latest. */
@@ -29,23 +30,6 @@ struct core {
 };
 
 static u8 buffer[KC_VALUE_MAX];
-
-/* -------- bytes copied -------- */
-
-/*
- * The linker leads every call of kc_arena_move() here (see Makefile): nobody but
- * eviction and compaction moves entries in a replay.
- */
-static u64 bytes_copied;
-
-int __real_kc_arena_move(struct kc_arena *arena, u64 to, u64 from, size_t len);
-int __wrap_kc_arena_move(struct kc_arena *arena, u64 to, u64 from, size_t len);
-
-int __wrap_kc_arena_move(struct kc_arena *arena, u64 to, u64 from, size_t len)
-{
-	bytes_copied += len;
-	return __real_kc_arena_move(arena, to, from, len);
-}
 
 /* -------- operations -------- */
 
@@ -147,10 +131,11 @@ static void *core_open(const struct trace *trace, const struct cache_options *op
 	int err;
 
 	core->value_len = calloc(trace->nr_objects + 1, sizeof(*core->value_len));
+	/* Private pages that come and go would leave more mappings than the kernel allows. */
+	shim_pool_share(SHIM_POOL_BYTES);
 	shim_set_cpu(0);
 	shim_seed(1);
 	shim_clock_set_ms(BOOT_MS);
-	bytes_copied = 0;
 	err = kc_cache_init(&core->cache, "replay", options->bytes);
 	if (!err)
 		return core;
@@ -168,12 +153,17 @@ static void core_account(void *cache, struct cache_account *account)
 
 	kc_cache_account(&core->cache, &now);
 	*account = core->account;
-	account->copied = bytes_copied;
+	account->copied = kc_stats_sum(core->cache.stats, KC_STAT_moved_bytes);
+	account->promotions = kc_stats_sum(core->cache.stats, KC_STAT_promotions);
+	account->ghost_hits = kc_stats_sum(core->cache.stats, KC_STAT_ghost_hits);
 	account->entries = now.entries;
 	account->allocated = now.bytes_allocated;
 	account->live = now.bytes_live;
 	account->dead = now.bytes_dead;
 	account->unused = now.bytes_free;
+	account->small = now.bytes_small;
+	account->main = now.bytes_main;
+	account->tails = now.bytes_small + now.bytes_main - now.bytes_live - now.bytes_dead;
 	account->table = (now.buckets + now.overflow_buckets) * sizeof(struct kcache_bucket);
 	account->payload = now.bytes_live - now.entries *
 			   (sizeof(struct kcache_entry) + (KCACHE_ALIGN - 1) / 2.0);

@@ -163,9 +163,14 @@ struct cache_options {
  * @allocated: bytes of memory
  * @live: of these, bytes of entries, with their headers
  * @dead: bytes of what was overwritten or removed
+ * @tails: bytes of segments behind what is filled
  * @unused: bytes that wait for the next segment
  * @table: bytes of buckets
+ * @small: bytes of the segments of the small queue
+ * @main: and of the main queue
  * @payload: bytes of keys and values that live, about
+ * @promotions: entries that went from small to main
+ * @ghost_hits: entries that came back soon after they had left
  */
 struct cache_account {
 	uint64_t too_large;
@@ -176,9 +181,14 @@ struct cache_account {
 	uint64_t allocated;
 	uint64_t live;
 	uint64_t dead;
+	uint64_t tails;
 	uint64_t unused;
 	uint64_t table;
+	uint64_t small;
+	uint64_t main;
 	uint64_t payload;
+	uint64_t promotions;
+	uint64_t ghost_hits;
 };
 
 /**

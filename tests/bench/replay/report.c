@@ -168,6 +168,10 @@ static void print_json_outcome(enum which which, const struct outcome *outcome)
 	       (unsigned long long)account->allocated, (unsigned long long)account->live,
 	       (unsigned long long)account->dead, (unsigned long long)account->unused,
 	       (unsigned long long)account->table);
+	printf("\"bytes_tails\":%llu,\"bytes_small\":%llu,\"bytes_main\":%llu,\"promotions\":%llu,\"ghost_hits\":%llu,",
+	       (unsigned long long)account->tails, (unsigned long long)account->small,
+	       (unsigned long long)account->main, (unsigned long long)account->promotions,
+	       (unsigned long long)account->ghost_hits);
 	printf("\"bytes_inserted\":%llu,\"bytes_copied\":%llu,\"too_large\":%llu,\"failed\":%llu}",
 	       (unsigned long long)account->inserted, (unsigned long long)account->copied,
 	       (unsigned long long)account->too_large, (unsigned long long)account->failed);

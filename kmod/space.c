@@ -19,7 +19,7 @@
 
 /* The worker keeps so many segments free, or one of so many parts of the memory. */
 #define AHEAD_MAX	4
-#define AHEAD_PART	32
+#define AHEAD_PART	64
 
 static u64 nr_ahead(struct kc_cache *cache)
 {

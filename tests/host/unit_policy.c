@@ -706,12 +706,12 @@ KTAP_TEST(the_worker_keeps_segments_ahead_and_is_woken_when_they_are_few)
 		late += count_of(cache, KC_STAT_evictions) > evictions;
 		if (work_pending(&cache->work)) {
 			shim_run_work();
-			EXPECT(nr_free() >= KC_LOG_RESERVE + 3);
+			EXPECT(nr_free() >= KC_LOG_RESERVE + 2);
 		}
 	}
 	EXPECT(count_of(cache, KC_STAT_evictions) > 1000);
 	EXPECT_EQ(late, 0);	/* no SET evicted by itself */
-	EXPECT(nr_free() <= KC_LOG_RESERVE + 5);
+	EXPECT(nr_free() <= KC_LOG_RESERVE + 3);
 	stop();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/minmax.h>
 #include <linux/sched.h>
+#include <linux/sizes.h>
 
 #include "evict.h"
 
@@ -10,8 +11,9 @@
 /* More uses than an entry can have: it goes in any case. */
 #define USES_NEVER	(KCACHE_FREQUENCY_MAX + 1)
 
-/* After so many segments of which all was kept, one goes whatever it holds. */
+/* After so many segments, or bytes, of which all was kept, one goes whatever it holds. */
 #define FRUITLESS_MAX	16
+#define FRUITLESS_BYTES	SZ_512K
 
 /* An entry that changes each time that it is looked at is not looked at more often. */
 #define MOVE_TRIES	3
@@ -447,17 +449,17 @@ int kc_evict_step_locked(struct kc_evict *evict, bool may_keep)
 int kc_evict_one_locked(struct kc_evict *evict)
 {
 	struct kc_log *log = evict->log;
+	u32 i, fruitless = max_t(u32, FRUITLESS_MAX, FRUITLESS_BYTES >> log->arena->chunk_shift);
 	u64 before;
-	int i;
 
 	lockdep_assert_held(&evict->mutex);
 	mutex_lock(&log->arena->mutex);
 	before = kc_log_nr_free_locked(log);
 	mutex_unlock(&log->arena->mutex);
-	for (i = 0; i < 2 * FRUITLESS_MAX; i++) {
+	for (i = 0; i < 2 * fruitless; i++) {
 		if (has_gained(log, before) || (kc_log_reap(log) && has_gained(log, before)))
 			return 0;
-		if (kc_evict_step_locked(evict, i < FRUITLESS_MAX))
+		if (kc_evict_step_locked(evict, i < fruitless))
 			return has_gained(log, before) ? 0 : -ENOSPC;
 	}
 	return 0;	/* others were faster to take what there was */

@@ -28,7 +28,9 @@
 
 #define KC_CHUNK_MIN	SZ_8K
 #define KC_CHUNK_MAX	SZ_2M
+#define KC_BLOCK_MIN	KC_CHUNK_MIN
 #define KC_BLOCK_MAX	SZ_32K	/* the page allocator's costly order */
+#define KC_CHUNK_BLOCKS	8	/* in a chunk, if they are of one of these sizes */
 
 /* Pointers by index; replaced as a whole when it has to grow. */
 struct kc_dir {

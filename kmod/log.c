@@ -15,12 +15,15 @@ static u32 blocks_per_chunk(const struct kc_log *log)
 }
 
 /*
- * Twice the chunks that memory can hold, so that a run of free offsets for a
- * large entry is to be had; and chunk 0, which holds nothing.
+ * Four times the chunks that memory can hold, or all there are, so that a run of free
+ * offsets for a large entry is to be had, whose last chunk may be a hole for the most
+ * part; and chunk 0, which holds nothing.
  */
 static u32 map_bits(const struct kc_log *log)
 {
-	return 2 * (log->arena->max_bytes >> log->arena->chunk_shift) + 1;
+	u64 most = log->arena->header->bytes[KCACHE_SEGMENTS] >> log->arena->chunk_shift;
+
+	return min_t(u64, 4 * (log->arena->max_bytes >> log->arena->chunk_shift) + 1, most);
 }
 
 static size_t map_bytes(u32 nr)
@@ -112,7 +115,7 @@ static void free_segment_locked(struct kc_log *log, struct kc_segment *segment)
 	list_del(&segment->due_link);
 	WRITE_ONCE(dir->ptr[segment->chunk], NULL);
 	kc_arena_release_locked(log->arena, KCACHE_SEGMENTS, segment->chunk * blocks_per_chunk(log),
-				segment->nr_chunks * blocks_per_chunk(log));
+				segment->nr_blocks);
 	bitmap_clear(log->chunk_map, segment->chunk, segment->nr_chunks);
 	kfree(segment);
 	kc_arena_uncharge(log->arena, sizeof(*segment));
@@ -325,10 +328,12 @@ void kc_log_kill_rcu(struct kc_log *log, u64 offset, u32 size)
 	lower_live(log, segment_at(log, offset), size);
 }
 
-/* A new segment of @nr chunks, in no list. */
-static struct kc_segment *alloc_segment_locked(struct kc_log *log, u32 nr)
+/* A new segment for @bytes, in no list. */
+static struct kc_segment *alloc_segment_locked(struct kc_log *log, u32 bytes)
 {
+	u32 nr_blocks = DIV_ROUND_UP(bytes, kc_block_size(log->arena));
 	u32 per_chunk = blocks_per_chunk(log), chunk, i;
+	u32 nr = DIV_ROUND_UP(nr_blocks, per_chunk);
 	struct kc_segment *segment;
 	struct kc_dir *dir;
 
@@ -344,10 +349,11 @@ static struct kc_segment *alloc_segment_locked(struct kc_log *log, u32 nr)
 		goto err_uncharge;
 	for (i = 0; i < nr; i++)
 		if (kc_arena_populate_locked(log->arena, KCACHE_SEGMENTS, (chunk + i) * per_chunk,
-					     per_chunk))
+					     min_t(u32, per_chunk, nr_blocks - i * per_chunk)))
 			goto err_release;
 	segment->chunk = chunk;
 	segment->nr_chunks = nr;
+	segment->nr_blocks = nr_blocks;
 	INIT_LIST_HEAD(&segment->link);
 	INIT_LIST_HEAD(&segment->due_link);
 	bitmap_set(log->chunk_map, chunk, nr);
@@ -418,9 +424,81 @@ static struct kc_segment *take_segment_locked(struct kc_log *log, u32 reserve)
 		log->nr_pool--;
 		return segment;
 	}
-	segment = unused ? alloc_segment_locked(log, 1) : NULL;
+	segment = unused ? alloc_segment_locked(log, kc_chunk_size(log->arena)) : NULL;
 	log->is_starved = !segment;
 	return segment;
+}
+
+/* -------- segments that are set aside -------- */
+
+/* One with less room than one of so many parts of it is sealed at once. */
+#define SPARE_PART	8
+
+/* After so many others have been opened, nobody has needed it. */
+#define SPARE_TURNS	16
+
+static u32 room_left(const struct kc_log *log, const struct kc_segment *segment, u32 whole)
+{
+	u32 start = place(log, atomic_read(&segment->head), whole), limit = kc_chunk_size(log->arena);
+
+	return start < limit ? limit - start : 0;
+}
+
+/* Sets an open segment aside that no lane leads to any more, in the place of the fullest. */
+static void put_spare_locked(struct kc_log *log, struct kc_segment *segment)
+{
+	struct kc_segment **spare = log->spare[segment->queue];
+	int i;
+
+	if (room_left(log, segment, 0) < kc_chunk_size(log->arena) / SPARE_PART) {
+		seal(log, segment);
+		return;
+	}
+	for (i = 0; i < KC_SPARES && segment; i++)
+		if (!spare[i] || room_left(log, spare[i], 0) < room_left(log, segment, 0))
+			swap(spare[i], segment);
+	if (segment)
+		seal(log, segment);
+}
+
+/* The spare with the least room that is enough, or NULL. */
+static struct kc_segment *take_spare_locked(struct kc_log *log, enum kc_queue queue, u32 size,
+					    u32 whole)
+{
+	struct kc_segment **best = NULL, **spare, *segment = NULL;
+
+	for (spare = log->spare[queue]; spare < log->spare[queue] + KC_SPARES; spare++)
+		if (*spare && room_left(log, *spare, whole) >= size &&
+		    (!best || room_left(log, *spare, 0) < room_left(log, *best, 0)))
+			best = spare;
+	if (best)
+		swap(*best, segment);
+	return segment;
+}
+
+/* Seals @segment if it is a spare. */
+static void seal_spare_locked(struct kc_log *log, struct kc_segment *segment)
+{
+	struct kc_segment **spare = log->spare[segment->queue];
+	int i;
+
+	for (i = 0; i < KC_SPARES; i++) {
+		if (spare[i] != segment)
+			continue;
+		spare[i] = NULL;
+		seal(log, segment);
+	}
+}
+
+/* Lets spares be retired, in time or all of them. */
+static void seal_spares_locked(struct kc_log *log, enum kc_queue queue, u64 turns)
+{
+	struct kc_segment **spare;
+
+	for (spare = log->spare[queue]; spare < log->spare[queue] + KC_SPARES; spare++) {
+		if (*spare && (*spare)->opened + turns <= log->opened)
+			seal_spare_locked(log, *spare);
+	}
 }
 
 static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue queue,
@@ -430,15 +508,19 @@ static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue
 
 	lockdep_assert_held(&log->arena->mutex);
 	old = rcu_dereference_protected(lane->segment, lockdep_is_held(&log->arena->mutex));
-	if (old && place(log, atomic_read(&old->head), whole) + size <= kc_chunk_size(log->arena))
+	if (old && room_left(log, old, whole) >= size)
 		return 0;	/* another was faster */
-	segment = take_segment_locked(log, reserve);
-	if (!segment)
-		return -ENOSPC;
-	open_segment_locked(log, segment, queue, 0);
+	segment = take_spare_locked(log, queue, size, whole);
+	if (!segment) {
+		segment = take_segment_locked(log, reserve);
+		if (!segment)
+			return -ENOSPC;
+		open_segment_locked(log, segment, queue, 0);
+		seal_spares_locked(log, queue, SPARE_TURNS);
+	}
 	rcu_assign_pointer(lane->segment, segment);
 	if (old)
-		seal(log, old);
+		put_spare_locked(log, old);
 	return 0;
 }
 
@@ -489,7 +571,7 @@ int kc_log_open_run_locked(struct kc_log *log, u32 size, struct kc_room *room)
 	kc_log_collect_locked(log);
 	if (log->nr_pool + nr_unused(log) < nr + KC_LOG_RESERVE)
 		return -ENOSPC;
-	segment = alloc_segment_locked(log, nr);
+	segment = alloc_segment_locked(log, size);
 	if (!segment)
 		return -ENOSPC;
 	open_segment_locked(log, segment, KC_SMALL, size);
@@ -524,16 +606,20 @@ void kc_log_seal_lanes_locked(struct kc_log *log)
 	for (i = 0; i < KC_LANES_MAX; i++)
 		seal_lane_locked(log, &log->lane[i]);
 	seal_lane_locked(log, &log->main);
+	for (i = 0; i < KC_NR_QUEUES; i++)
+		seal_spares_locked(log, i, 0);
 }
 
-/* The oldest sealed segment of a queue, or NULL. */
+/* The oldest segment of a queue that is in no lane, sealed, or NULL. */
 struct kc_segment *kc_log_oldest_locked(struct kc_log *log, enum kc_queue queue)
 {
 	struct kc_segment *segment;
 
-	list_for_each_entry(segment, &log->queue[queue], link)
+	list_for_each_entry(segment, &log->queue[queue], link) {
+		seal_spare_locked(log, segment);
 		if (kc_segment_is_sealed(segment))
 			return segment;
+	}
 	return NULL;
 }
 

@@ -7,11 +7,13 @@
  * or abandoned, and that a segment is not walked before every reservation in it
  * has come to that.
  *
- * A segment is a chunk, or a run of chunks if one entry is too large for a chunk.
+ * A segment is a chunk, or a run of chunks if one entry is too large for a chunk. A run
+ * has memory as far as its entry reaches, in blocks.
  * Lanes are the segments that are being filled, chosen by CPU, so that appenders
  * do not contend; one more, the main lane, belongs to eviction. Full segments are
  * sealed. They stand in two queues, small for new entries and main for proven ones,
- * each in FIFO order of their opening.
+ * each in FIFO order of their opening. One that has much room left when a large entry
+ * does not fit is not sealed yet, but set aside as a spare for another entry.
  *
  * A segment in which nothing lives may be filled again at once: who has reserved
  * room in it counts as living there, and a reader looks at the seq of its bucket
@@ -28,6 +30,7 @@
 #include "arena.h"
 
 #define KC_LANES_MAX	8
+#define KC_SPARES	2
 
 enum kc_queue {
 	KC_SMALL,
@@ -41,6 +44,7 @@ struct kc_segment {
 	struct llist_node dead_link;
 	u32 chunk;		/* first chunk; constant */
 	u32 nr_chunks;		/* constant */
+	u32 nr_blocks;		/* with memory, the first of these chunks; constant */
 	enum kc_queue queue;	/* that it is in, or was in last; arena->mutex */
 	atomic_t head;		/* bytes reserved; more than the size once sealed */
 	u32 end;		/* bytes used; valid once sealed */
@@ -83,6 +87,8 @@ struct kc_log {
 	struct llist_head dead;			/* wholly dead, sealed */
 	struct kc_lane lane[KC_LANES_MAX];
 	struct kc_lane main;			/* of whoever evicts: one at a time */
+	/* Were in a lane, and have room left; not sealed. NULL: none; arena->mutex */
+	struct kc_segment *spare[KC_NR_QUEUES][KC_SPARES];
 };
 
 /* Free segments that only eviction may take, so that it can copy. */

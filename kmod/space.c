@@ -106,7 +106,7 @@ static int open_run(struct kc_cache *cache, u32 size, struct kc_room *room)
 	return err;
 }
 
-/* Evicts, and gives back, as much as a run takes. */
+/* Evicts as much as a run takes beyond what is free. */
 static int make_room_for_run(struct kc_cache *cache, u32 nr_chunks)
 {
 	int err = 0;
@@ -115,6 +115,8 @@ static int make_room_for_run(struct kc_cache *cache, u32 nr_chunks)
 	if (mutex_lock_killable(&cache->evict.mutex))
 		return -EINTR;
 	for (i = 0; i < nr_chunks && !err; i++) {
+		if (i && nr_free(cache) >= nr_chunks + KC_LOG_RESERVE)
+			break;
 		err = fatal_signal_pending(current) ? -EINTR :
 		      kc_evict_one_locked(&cache->evict);
 	}

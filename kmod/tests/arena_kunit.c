@@ -11,8 +11,8 @@
 
 /* The page that tells readers where everything is. */
 #define HEADER		PAGE_SIZE
-#define MAX_BYTES	(16ULL << 20)	/* chunks of 128 KiB, blocks of 32 KiB */
-#define BLOCK		(32U << 10)
+#define MAX_BYTES	(16ULL << 20)	/* chunks of 128 KiB, blocks of 16 KiB */
+#define BLOCK		(16U << 10)
 
 struct rig {
 	struct kunit *test;
@@ -83,8 +83,9 @@ static void chunks_follow_the_limit(struct kunit *test)
 		u32 chunk, block;
 	} cases[] = {
 		{ 1ULL << 20,		8 << 10,	8 << 10 },
-		{ 3ULL << 20,		16 << 10,	16 << 10 },
-		{ 16ULL << 20,		128 << 10,	32 << 10 },
+		{ 3ULL << 20,		16 << 10,	8 << 10 },
+		{ 16ULL << 20,		128 << 10,	16 << 10 },
+		{ 64ULL << 20,		512 << 10,	32 << 10 },
 		{ 256ULL << 20,		2 << 20,	32 << 10 },
 		{ 1ULL << 40,		2 << 20,	32 << 10 },
 	};
@@ -169,12 +170,12 @@ static void populate_over_the_limit_leaves_holes_and_the_account(struct kunit *t
 	u64 before;
 
 	KUNIT_ASSERT_EQ(test, populate(arena, 0, 4), 0);
-	KUNIT_ASSERT_EQ(test, populate(arena, 1000, 4), 0);	/* the directory has grown */
+	KUNIT_ASSERT_EQ(test, populate(arena, 1100, 4), 0);	/* the directory has grown */
 	before = used(arena);
 	KUNIT_EXPECT_EQ(test, populate(arena, 4, MAX_BYTES / BLOCK), -ENOSPC);
 	KUNIT_EXPECT_EQ(test, used(arena), before);
 	KUNIT_EXPECT_NULL(test, memory_at(arena, 4 * BLOCK));
-	release(arena, 0, 1004);	/* holes and all */
+	release(arena, 0, 1104);	/* holes and all */
 	KUNIT_EXPECT_EQ(test, used(arena), before - 8 * BLOCK);
 }
 

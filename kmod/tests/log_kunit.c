@@ -383,9 +383,14 @@ static void run_takes_consecutive_chunks_and_goes_as_one(struct kunit *test)
 	u64 before;
 
 	KUNIT_ASSERT_EQ(test, append(rig, 4, 100, 1, &small), 0);
+	mutex_lock(&rig->arena.mutex);
+	KUNIT_ASSERT_EQ(test, kc_dir_grow_locked(&rig->arena, &rig->arena.dir[KCACHE_SEGMENTS],
+						 100), 0);
+	mutex_unlock(&rig->arena.mutex);
 	before = used(rig);
 	KUNIT_ASSERT_EQ(test, open_run(rig, size, &run), 0);
-	KUNIT_EXPECT_EQ(test, used(rig), before + 4 * CHUNK + sizeof(struct kc_segment));
+	KUNIT_EXPECT_EQ(test, used(rig), before + 3 * CHUNK + kc_block_size(&rig->arena) +
+			sizeof(struct kc_segment));
 	KUNIT_EXPECT_EQ(test, run.offset % CHUNK, 0);
 	rcu_read_lock();
 	write(rig, &run, 4, size - HEADER - 4, 2);

@@ -54,7 +54,8 @@ KTAP_TEST(chunk_and_block_size_follow_the_limit)
 	} cases[] = {
 		{ MiB, 8 * KiB, 8 * KiB },
 		{ 2 * MiB - 1, 8 * KiB, 8 * KiB },
-		{ 4 * MiB, 32 * KiB, 32 * KiB },
+		{ 4 * MiB, 32 * KiB, 8 * KiB },
+		{ 16 * MiB, 128 * KiB, 16 * KiB },
 		{ 64 * MiB, 512 * KiB, 32 * KiB },
 		{ 100 * MiB, 512 * KiB, 32 * KiB },
 		{ 256 * MiB, 2 * MiB, 32 * KiB },

@@ -254,7 +254,7 @@ KTAP_TEST(header_and_key_never_cross_a_block_border)
 	u32 left, whole, block, keys[8], nr;
 	struct kc_segment *segment;
 
-	begin(16 * MiB);
+	begin(64 * MiB);
 	block = kc_block_size(&arena);
 	ASSERT_EQ(block, 32 * KiB);
 	ASSERT(kc_chunk_size(&arena) > 2 * block);
@@ -299,19 +299,68 @@ KTAP_TEST(an_entry_may_fill_a_chunk_to_the_byte)
 	put(24, 1);
 	put(chunk, 2);
 	EXPECT_EQ(count().segments, 2);
-	put(24, 3);
+	/* Up to the last four bytes, and not beyond, of what was set aside. */
+	put(chunk - 24, 3);
+	EXPECT_EQ(count().segments, 2);
+	put(24, 4);
 	EXPECT_EQ(count().segments, 3);
-	/* Up to the last four bytes, and not beyond. */
-	put(chunk - 24, 4);
-	EXPECT_EQ(count().segments, 3);
-	put(24, 5);
-	EXPECT_EQ(count().segments, 4);
-	EXPECT_EQ(walk(oldest(), &key, 1), 1);
+	EXPECT_EQ(walk(oldest(), &key, 1), 2);
 	EXPECT_EQ(key, 1);
 	end();
 }
 
 /* -------- giving up -------- */
+
+/* Is the segment that was opened as the @nth set aside? */
+static bool is_spare(u64 nth)
+{
+	int i;
+
+	for (i = 0; i < KC_SPARES; i++)
+		if (log_.spare[KC_SMALL][i] && log_.spare[KC_SMALL][i]->opened == nth)
+			return true;
+	return false;
+}
+
+/* Of entries of half a chunk and a bit, each would else leave the rest empty. */
+KTAP_TEST(what_a_large_entry_leaves_is_for_others)
+{
+	u32 chunk, i;
+
+	begin(MiB);
+	chunk = kc_chunk_size(&arena);
+	put(chunk / 2 + 100, 1);
+	put(chunk / 2 + 100, 2);
+	EXPECT_EQ(count().segments, 2);
+	put(chunk / 4, 3);
+	put(chunk / 4, 4);
+	EXPECT_EQ(count().segments, 2);
+	EXPECT(is_spare(1));
+	/* It is sealed when nobody has needed it for long. */
+	for (i = 0; i < 20; i++)
+		put(chunk, 5);
+	EXPECT(!is_spare(0) && !is_spare(1));
+	end();
+}
+
+KTAP_TEST(what_is_set_aside_is_sealed_when_it_is_the_oldest_and_with_the_lanes)
+{
+	u32 chunk;
+
+	begin(MiB);
+	chunk = kc_chunk_size(&arena);
+	put(chunk / 2 + 100, 1);
+	put(chunk / 2 + 100, 2);
+	EXPECT(is_spare(0));
+	ASSERT(oldest());
+	EXPECT_EQ(oldest()->opened, 0);
+	EXPECT(!is_spare(0));
+	put(chunk / 2 + 100, 3);
+	EXPECT(is_spare(1));
+	seal_lanes();
+	EXPECT(!log_.spare[KC_SMALL][0] && !log_.spare[KC_SMALL][1]);
+	end();
+}
 
 KTAP_TEST(the_newest_reservation_is_taken_back)
 {
@@ -641,6 +690,24 @@ static void *add_run_elsewhere(void *size)
 }
 
 /* It is sealed without the mutex, so there must be order by itself: TSan looks on. */
+KTAP_TEST(a_run_has_memory_as_far_as_its_entry_reaches)
+{
+	u32 chunk, block;
+	u64 empty;
+
+	begin(64 * MiB);
+	chunk = kc_chunk_size(&arena);
+	block = kc_block_size(&arena);
+	/* The directories are long enough from here on. */
+	ASSERT(add_run(5 * chunk, 1));
+	empty = shim_page_bytes_in_use();
+	ASSERT(add_run(chunk + 4, 2));
+	EXPECT_EQ(shim_page_bytes_in_use(), empty + chunk + block);
+	ASSERT(add_run(chunk + 3 * block, 3));
+	EXPECT_EQ(shim_page_bytes_in_use(), empty + 2 * chunk + 4 * block);
+	end();
+}
+
 KTAP_TEST(a_run_that_another_has_sealed_is_readable)
 {
 	struct kc_segment *segment;

@@ -374,6 +374,8 @@ static void add(int key_nr, struct own *own)
 	CHECK(!err);
 	CHECK(op.number == (__s64)own->number + delta ||
 	      (op.number == (__s64)own->number + 2 * delta && !plan.keys_stay));
+	if (op.number != (__s64)own->number + delta)
+		own->deadline_ms = 0;	/* it had gone, and is new */
 	own->number = own->version = op.number;
 	is_stored(key_nr, op.number);
 	atomic_add(&shared->adds, 1);

@@ -197,7 +197,8 @@ void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_foun
 /* Are there more entries than the buckets should hold? */
 static inline bool kc_table_wants_split(struct kc_table *table)
 {
-	return percpu_counter_read(&table->nr_entries) >
+	/* Writers change the counter meanwhile: a split comes one SET sooner or later. */
+	return data_race(percpu_counter_read(&table->nr_entries)) >
 	       (s64)READ_ONCE(table->nr_buckets) * KC_TABLE_LOAD;
 }
 

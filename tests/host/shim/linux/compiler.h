@@ -20,10 +20,12 @@
 #define __rcu
 #define __percpu
 #define __acquires(x)
+#define __acquire(x)		((void)0)
 #define __releases(x)
 #define __aligned(x)	__attribute__((aligned(x)))
 #define ____cacheline_aligned_in_smp	__attribute__((aligned(64)))
 
+#define data_race(expr)		(expr)
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 #define smp_load_acquire(p)				\

@@ -60,7 +60,8 @@ int kc_arena_init(struct kc_arena *arena, u64 max_bytes)
 	for (region = 0; region < KCACHE_NR_REGIONS; region++)
 		RCU_INIT_POINTER(arena->dir[region], NULL);
 	arena->chunk_shift = ilog2(chunk);
-	arena->block_shift = ilog2(clamp_t(u64, chunk / KC_CHUNK_BLOCKS, KC_BLOCK_MIN, KC_BLOCK_MAX));
+	arena->block_shift = ilog2(clamp_t(u64, chunk / KC_CHUNK_BLOCKS, KC_BLOCK_MIN,
+					   KC_BLOCK_MAX));
 	arena->block_mask = (1U << arena->block_shift) - 1;
 	arena->max_bytes = max_bytes;
 	arena->most_bytes = roundup(min_t(u64, most, KCACHE_SEGMENTS_MAX / 4), KC_CHUNK_MAX);

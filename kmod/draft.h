@@ -83,10 +83,10 @@ static __always_inline int kc_draft_fill_rcu(struct kc_cache *cache, struct kc_d
  * Return: @err, but for -EFAULT -EAGAIN if another try will get further.
  */
 static inline int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err)
-	__releases(RCU)
 {
 	if (unlikely(err || kc_table_wants_split(&cache->table)))
 		return kc_draft_end_slowly(cache, draft, err);
+	__acquire(RCU);		/* kc_draft_begin() did, which sparse does not know here */
 	rcu_read_unlock();
 	return 0;
 }

@@ -439,7 +439,8 @@ static struct kc_segment *take_segment_locked(struct kc_log *log, u32 reserve)
 
 static u32 room_left(const struct kc_log *log, const struct kc_segment *segment, u32 whole)
 {
-	u32 start = place(log, atomic_read(&segment->head), whole), limit = kc_chunk_size(log->arena);
+	u32 start = place(log, atomic_read(&segment->head), whole);
+	u32 limit = kc_chunk_size(log->arena);
 
 	return start < limit ? limit - start : 0;
 }

@@ -91,7 +91,7 @@ u64 shim_bytes_in_use(void)
 static void make_pool(void)
 {
 	long p = syscall(SYS_mmap, NULL, 2 * SHIM_POOL_BYTES, PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0L);
 
 	if (p == -1)
 		shim_die("no address space for pages");
@@ -110,7 +110,7 @@ void shim_pool_share(u64 bytes)
 	shim_pool_fd = memfd_create("pool", MFD_CLOEXEC);
 	if (shim_pool_fd < 0 || ftruncate(shim_pool_fd, SHIM_POOL_BYTES) ||
 	    syscall(SYS_mmap, shim_pool, SHIM_POOL_BYTES, PROT_NONE,
-		    MAP_SHARED | MAP_FIXED | MAP_NORESERVE, shim_pool_fd, 0) == -1)
+		    MAP_SHARED | MAP_FIXED | MAP_NORESERVE, shim_pool_fd, 0L) == -1)
 		shim_die("no file for pages");
 }
 

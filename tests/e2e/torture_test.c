@@ -758,51 +758,6 @@ TEST(keys_that_stay_are_found_by_every_read)
 	CHECK_EQ(sysfs_number("stats/evictions"), evictions);
 }
 
-/* -------- a table that comes and goes -------- */
-
-#define NR_LARGE	8
-#define LARGE_BYTES	(200 * KIB)
-
-/* Readers are in the midst of a copy when the buckets go that led them there. */
-static void grow_and_flush(int nr)
-{
-	char key[32];
-	int round, i;
-
-	value = malloc(BUFFER);
-	CHECK(value);
-	memset(value, 'f', BUFFER);
-	for (round = 0; !nr && round < 30; round++) {
-		for (i = 0; i < 3000; i++) {
-			snprintf(key, sizeof(key), "tiny%d", i);
-			WORKS(OP(SET, key, VALUE("v")));
-			snprintf(key, sizeof(key), "large%d", i % NR_LARGE);
-			if (i % 100 < NR_LARGE)
-				WORKS(OP(SET, key, BYTES(value, LARGE_BYTES)));
-		}
-		MUST(ioctl(cache, KCACHE_IOC_FLUSH, 0));
-	}
-	if (!nr)
-		atomic_put(&shared->left, 0);
-	old = malloc(BUFFER);
-	CHECK(old);
-	while (is_going_on()) {
-		struct kcache_op op;
-
-		snprintf(key, sizeof(key), "large%d", (int)random_below(NR_LARGE));
-		op = OP(GET, key, INTO_BYTES(old, BUFFER));
-		if (!run(&op))
-			CHECK(op.out_len == LARGE_BYTES && !memcmp(old, value, LARGE_BYTES));
-	}
-}
-
-TEST(readers_go_on_while_the_table_comes_and_goes)
-{
-	shared = shared_memory(sizeof(*shared));
-	shared->left = 1;
-	in_processes(5, grow_and_flush);
-}
-
 /* -------- a cache of the smallest chunks, where memory is used again soonest -------- */
 
 #define MODULE	"/run/vm/job/kcache.ko"

@@ -30,6 +30,10 @@ quick:			## host tests and static checks, no guest: under a minute
 bench:			## kcache beside memcached, Redis, LMDB and others (QUICK=1: 5 minutes)
 	@tests/bench/run $(if $(QUICK),--quick)
 
+soak:			## an hour (HOURS=n) of mixed load on the debug kernel, all of it checked
+	@tests/deps check
+	@tests/soak/run $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
+
 # Kbuild writes beside its sources, so each kernel gets a tree of links to them.
 module:			## kcache.ko for KDIR, in build/RELEASE
 	@[ -n "$(RELEASE)" ] || { \
@@ -57,4 +61,4 @@ unload:			## unload it
 clean:			## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help demo check quick bench module lib install load unload clean
+.PHONY: all help demo check quick bench soak module lib install load unload clean

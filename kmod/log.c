@@ -815,9 +815,9 @@ void kc_log_count_locked(struct kc_log *log, struct kc_log_bytes *bytes)
 			bytes->used += kc_segment_is_sealed(segment) ? segment->end :
 				       atomic_read(&segment->head);
 			bytes->dead += kc_segment_dead(segment);
+			bytes->queue[queue] += (u64)segment->nr_blocks * kc_block_size(log->arena);
 			bytes->segments++;
 		}
-		bytes->queue[queue] = log->nr_chunks[queue] << log->arena->chunk_shift;
 	}
 	list_for_each_entry(segment, &log->pool, link)
 		bytes->pooled += kc_segment_size(log, segment);

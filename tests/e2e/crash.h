@@ -66,7 +66,7 @@ KTAP_UNUSED static unsigned long long list_keys(void (*each)(const char *key))
 	int fd = MUST(open(DEVICE, O_RDONLY | O_CLOEXEC));
 	unsigned long long nr = 0;
 	static char text[256 * KIB];
-	char key[64];
+	char key[256];
 	size_t len = 0;
 	ssize_t got, i;
 

@@ -50,6 +50,12 @@ install: module lib	## all of it, under DESTDIR and PREFIX
 	$(MAKE) -C userspace O=$(BUILD)/userspace DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 	install -D -m 644 $(BUILD)/$(RELEASE)/kcache.ko \
 		$(DESTDIR)/lib/modules/$(RELEASE)/updates/kcache.ko
+	install -D -m 644 packaging/sysusers.d/kcache.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/kcache.conf
+	[ -n "$(DESTDIR)" ] || ! command -v systemd-sysusers > /dev/null || \
+		systemd-sysusers $(PREFIX)/lib/sysusers.d/kcache.conf
+	install -D -m 644 packaging/udev/60-kcache.rules \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kcache.rules
 	[ -n "$(DESTDIR)" ] || depmod $(RELEASE)
 
 load: module		## load the module into this machine's kernel (max_bytes=SIZE)

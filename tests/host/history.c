@@ -246,7 +246,7 @@ static bool do_something_else(void)
 	case 1:
 		return history_scan();
 	case 2:
-		return HOLDS(audit(cache));
+		return HOLDS(of.is_not_alone ? audit_contents(cache) : audit(cache));
 	case 3:
 		return resize();
 	case 4:

@@ -23,6 +23,7 @@
  * @longest: value that is stored
  * @nr_keys: up to HISTORY_KEYS
  * @is_lossy: entries may leave by themselves: the cache is too small for all, or is shrunk
+ * @is_not_alone: memory of open files is in use, too, which no account tells
  */
 struct history_of {
 	u64 max_bytes;
@@ -30,6 +31,7 @@ struct history_of {
 	u32 longest;
 	u32 nr_keys;
 	bool is_lossy;
+	bool is_not_alone;
 };
 
 void history_begin(const struct history_of *of);

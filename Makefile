@@ -27,6 +27,10 @@ check:			## every test, on every kernel; ends with the counts
 quick:			## host tests and static checks, no guest: under a minute
 	@tests/check quick
 
+fuzz:			## fuzz on from the corpus (MINUTES=10, for all targets together)
+	@tests/deps check
+	@tests/fuzz/run $(or $(MINUTES),10)
+
 bench:			## kcache beside memcached, Redis, LMDB and others (QUICK=1: 5 minutes)
 	@tests/bench/run $(if $(QUICK),--quick)
 
@@ -67,4 +71,4 @@ unload:			## unload it
 clean:			## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help demo check quick bench soak module lib install load unload clean
+.PHONY: all help demo check quick fuzz bench soak module lib install load unload clean

@@ -91,6 +91,7 @@ static void set_up(void)
 	find_module();
 	begin_threads();
 	begin_worker();
+	cache_info.max_bytes = number_of("/sys/module/kcache/parameters/max_bytes", 10);
 }
 
 static void run_noted(struct worker *worker, const struct program *program, bool is_reset)
@@ -280,11 +281,11 @@ static void replay_quarter(int nr)
 
 static void replay(void (*body)(int nr), int nr_workers)
 {
-	CHECK(load_corpus(corpus_dir) > 0);
+	CHECK(corpus->nr > 0);
 	watch_log();
 	if (!run_round(body, nr_workers, UINT64_MAX / 2, UINT64_MAX / 2))
 		_exit(KTAP_FAIL);
-	NOTE("%llu programs", nr_run());
+	NOTE("%u programs", corpus->nr);
 	CHECK(cache_adds_up());
 }
 
@@ -362,5 +363,6 @@ int main(int argc, char **argv)
 	}
 	if (seconds)
 		return fuzz_main(seconds, nr_workers, corpus_dir);
+	load_corpus(corpus_dir);
 	return ktap_main(1, no_arguments, NULL);
 }

@@ -113,6 +113,19 @@ static struct range range(uint8_t which, uint8_t at, uint8_t len)
 	return range;
 }
 
+/* A mapping of @kind, or of any; number @byte if there is none. */
+static int map_at(uint8_t byte, enum kind kind)
+{
+	int i, nr;
+
+	for (i = 0; i < NR_MAPS; i++) {
+		nr = (byte + i) % NR_MAPS;
+		if (now.map[nr].len && (kind == NOTHING || now.map[nr].kind == kind))
+			return nr;
+	}
+	return byte % NR_MAPS;
+}
+
 /* -------- descriptors -------- */
 
 /* A free place for a descriptor, or one that is made free. */

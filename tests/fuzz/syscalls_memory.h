@@ -26,9 +26,15 @@ static long call_mmap(const uint8_t *b)
 	uint64_t len = PICK(lens, b[3]), offset = PICK(offsets, b[4]);
 	int file = file_at(b[2]), nr = b[7] % NR_MAPS;
 	int prot = b[5] < 192 ? PROT_READ : b[5] % 8;
-	enum kind kind = now.file[file].kind;
+	enum kind kind;
 	char *at;
 
+	if (b[9] < 64)		/* hints, if there are some */
+		for (file = 4; file < NR_FILES - 1 && now.file[file].kind != HINTS_FILE;)
+			file++;
+	if (now.file[file].fd < 0)
+		file = file_at(b[2]);
+	kind = now.file[file].kind;
 	if (kind == HINTS_FILE && b[8] < 200) {
 		len = PAGE;
 		offset = 0;
@@ -139,7 +145,7 @@ static long call_mlock(const uint8_t *b)
 /* Reads or writes some pages of a mapping. */
 static long call_touch(const uint8_t *b)
 {
-	int nr = b[2] % NR_MAPS, pages = 1 + b[3] % 64, stride = 1 + b[4] % 32, ended;
+	int nr = map_at(b[2], NOTHING), pages = 1 + b[3] % 64, stride = 1 + b[4] % 32, ended;
 	volatile uint64_t *word = NULL;
 	volatile int i;
 	size_t skip = b[6] < 128 ? 0 : now.map[nr].len / PAGE * (b[6] & 15) / 16 * PAGE;
@@ -162,12 +168,13 @@ static long call_touch(const uint8_t *b)
 /* A reader that lies about what it has read. */
 static long call_write_hints(const uint8_t *b)
 {
-	struct kcache_hints *hints = (struct kcache_hints *)MAP_AT(b[2] % NR_MAPS);
+	int nr = map_at(b[2], HINTS_FILE);
+	struct kcache_hints *hints = (struct kcache_hints *)MAP_AT(nr);
 	struct kcache_hint_lane *lane = &hints->lane[b[3] % KCACHE_HINT_LANES];
 	uint64_t number = (uint64_t)PICK(numbers, b[4]) ^ b[5];
 	int i;
 
-	if (now.map[b[2] % NR_MAPS].kind != HINTS_FILE)
+	if (now.map[nr].kind != HINTS_FILE)
 		return -ENXIO;
 	return -TRY(
 		for (i = 0; i < KCACHE_LANE_HINTS; i++)

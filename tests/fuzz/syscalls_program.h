@@ -174,10 +174,13 @@ static void run_program(const struct program *program, bool is_reset)
 	uint32_t i;
 
 	if (is_reset) {
+		struct kcache_info info = { .size = sizeof(info) };
 		char text[32];
 
+		ioctl(cache, KCACHE_IOC_INFO, &info);
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)cache_info.max_bytes);
-		write_file(SYSFS "limits/max_bytes", text);
+		if (info.max_bytes != cache_info.max_bytes)	/* it waits for readers */
+			write_file(SYSFS "limits/max_bytes", text);
 		write_file(SYSFS "limits/min_bytes", "0");
 		write_file(SYSFS "limits/promote_after", "1");
 		ioctl(cache, KCACHE_IOC_FLUSH, 0);

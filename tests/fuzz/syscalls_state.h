@@ -160,8 +160,10 @@ static void begin_state(void)
 {
 	int i;
 
-	for (i = 0; i < NR_FILES; i++)
+	for (i = 0; i < NR_FILES; i++) {
 		now.file[i].fd = -1;
+		now.file[i].kind = NOTHING;
+	}
 	memset(now.map, 0, sizeof(now.map));
 	now.pipe[0] = -1;
 	now.pipe[1] = -1;

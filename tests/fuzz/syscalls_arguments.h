@@ -89,30 +89,6 @@ static char *place(uint8_t byte)
 	}
 }
 
-/* Pages of a region or a mapping, which may be unmapped, protected and so on. */
-struct range {
-	char *at;
-	size_t len;
-	int map;	/* -1: of a region */
-};
-
-static struct range range(uint8_t which, uint8_t at, uint8_t len)
-{
-	static const uint16_t pages[] = { 1, 2, 3, 8, 16, 17, 64, 256 };
-	size_t offset = at < 128 ? 0 : at % 32 * PAGE;
-	struct range range = { .map = which & 0x80 ? which % NR_MAPS : -1 };
-
-	range.at = (range.map < 0 ? REGION(which % NR_REGIONS) : MAP_AT(range.map)) + offset;
-	range.len = PICK(pages, len) * PAGE;
-	if (range.map < 0 && offset + range.len > MIB)
-		range.len = MIB - offset;
-	if (range.map >= 0 && len & 0x80)
-		range.len = now.map[range.map].len;
-	if (range.map < 0)
-		now.layout_changed = true;
-	return range;
-}
-
 /* A mapping of @kind, or of any; number @byte if there is none. */
 static int map_at(uint8_t byte, enum kind kind)
 {
@@ -124,6 +100,30 @@ static int map_at(uint8_t byte, enum kind kind)
 			return nr;
 	}
 	return byte % NR_MAPS;
+}
+
+/* Pages of a region or a mapping, which may be unmapped, protected and so on. */
+struct range {
+	char *at;
+	size_t len;
+	int map;	/* -1: of a region */
+};
+
+static struct range range(uint8_t which, uint8_t at, uint8_t len)
+{
+	static const uint16_t pages[] = { 1, 2, 3, 8, 16, 17, 64, 256 };
+	size_t offset = at < 128 ? 0 : at % 32 * PAGE;
+	struct range range = { .map = which & 0x80 ? map_at(which, NOTHING) : -1 };
+
+	range.at = (range.map < 0 ? REGION(which % NR_REGIONS) : MAP_AT(range.map)) + offset;
+	range.len = PICK(pages, len) * PAGE;
+	if (range.map < 0 && offset + range.len > MIB)
+		range.len = MIB - offset;
+	if (range.map >= 0 && len & 0x80)
+		range.len = now.map[range.map].len;
+	if (range.map < 0)
+		now.layout_changed = true;
+	return range;
 }
 
 /* -------- descriptors -------- */

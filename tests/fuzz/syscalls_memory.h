@@ -80,7 +80,8 @@ static long call_map_again(const uint8_t *b)
 
 static long call_mremap(const uint8_t *b)
 {
-	struct range from = range(b[2] | 0x80, b[3], b[4]), to = range(b[5] | 0x80, 0, 0);
+	struct range from = range(b[2] | 0x80, b[3], b[4]);
+	struct range to = { .at = MAP_AT(b[5] % NR_MAPS), .map = b[5] % NR_MAPS };
 	size_t len = b[6] & 1 ? from.len : lengths[b[6] >> 2] % MAP_ROOM;
 	void *at;
 
@@ -110,7 +111,12 @@ static long call_mprotect(const uint8_t *b)
 {
 	struct range range_ = range(b[2], b[3], b[4]);
 
-	return result_of(mprotect(range_.at, range_.len, b[5] % 8));
+	long result = result_of(mprotect(range_.at, range_.len, b[5] % 8));
+
+	if (!result && range_.map >= 0 && now.map[range_.map].kind == DEVICE_FILE && now.is_alone &&
+	    b[5] & (PROT_WRITE | PROT_EXEC))
+		FOUND("a mapping of the arena got protection %d", b[5] % 8);
+	return result;
 }
 
 /* All but those that take memory away from the machine. */
@@ -142,17 +148,24 @@ static long call_mlock(const uint8_t *b)
 	}
 }
 
+/* 0 or the signal. */
+static __attribute__((noinline)) int touch_word(volatile uint64_t *word, bool is_write,
+						uint64_t value)
+{
+	return TRY(if (is_write) *word = value; else (void)*word);
+}
+
 /* Reads or writes some pages of a mapping. */
 static long call_touch(const uint8_t *b)
 {
 	int nr = map_at(b[2], NOTHING), pages = 1 + b[3] % 64, stride = 1 + b[4] % 32, ended;
-	volatile uint64_t *word = NULL;
-	volatile int i;
+	volatile uint64_t *word;
+	int i;
 	size_t skip = b[6] < 128 ? 0 : now.map[nr].len / PAGE * (b[6] & 15) / 16 * PAGE;
 
 	for (i = 0; i < pages && skip + (size_t)i * stride * PAGE < now.map[nr].len; i++) {
 		word = (volatile uint64_t *)(MAP_AT(nr) + skip + (size_t)i * stride * PAGE) + b[5] % 512;
-		ended = TRY(if (b[7] >= 200) *word = b[8]; else (void)*word);
+		ended = touch_word(word, b[7] >= 200, b[8]);
 		if (now.is_alone && now.map[nr].kind == DEVICE_FILE) {
 			if (!ended && b[7] >= 200)
 				FOUND("the arena could be written to through a mapping");
@@ -165,23 +178,28 @@ static long call_touch(const uint8_t *b)
 	return i;
 }
 
-/* A reader that lies about what it has read. */
-static long call_write_hints(const uint8_t *b)
+static __attribute__((noinline)) int write_lane(struct kcache_hint_lane *lane, const uint8_t *b)
 {
-	int nr = map_at(b[2], HINTS_FILE);
-	struct kcache_hints *hints = (struct kcache_hints *)MAP_AT(nr);
-	struct kcache_hint_lane *lane = &hints->lane[b[3] % KCACHE_HINT_LANES];
-	uint64_t number = (uint64_t)PICK(numbers, b[4]) ^ b[5];
+	const uint64_t number = (uint64_t)PICK(numbers, b[4]) ^ b[5];
 	int i;
 
-	if (now.map[nr].kind != HINTS_FILE)
-		return -ENXIO;
-	return -TRY(
+	return TRY(
 		for (i = 0; i < KCACHE_LANE_HINTS; i++)
 			lane->hash[i] = b[6] & 1 ? number : number * (i + 1) * 0x9e3779b97f4a7c15ULL;
 		lane->hits += number;
 		lane->misses -= b[7];
 		lane->nr += b[8] & 1 ? number : b[8]);
+}
+
+/* A reader that lies about what it has read. */
+static long call_write_hints(const uint8_t *b)
+{
+	int nr = map_at(b[2], HINTS_FILE);
+	struct kcache_hints *hints = (struct kcache_hints *)MAP_AT(nr);
+
+	if (now.map[nr].kind != HINTS_FILE)
+		return -ENXIO;
+	return -write_lane(&hints->lane[b[3] % KCACHE_HINT_LANES], b);
 }
 
 /* Lets the kernel read and write a mapping on behalf of somebody else. */

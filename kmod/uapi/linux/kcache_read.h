@@ -196,6 +196,7 @@ static __always_inline int kcache_is_endless(__u32 hops)
 #ifdef KCACHE_HOPS_MAX
 	return hops > KCACHE_HOPS_MAX;
 #else
+	(void)hops;
 	return 0;
 #endif
 }

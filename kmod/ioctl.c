@@ -112,7 +112,7 @@ static __always_inline int run_op(struct file *file, struct kcache_op __user *us
 	err = check_size(user_op, op->size, sizeof(*op), sizeof(*op));
 	if (err)
 		return err;
-	access = kc_call_check(op, kc_file_access(file));
+	access = kc_call_check_quickly(op, kc_file_access(file));
 	if (access < 0)
 		return access;
 	if (!get_key(key, u64_to_user_ptr(op->key), op->key_len))

@@ -755,11 +755,12 @@ static const struct opcode opcodes[] = {
 	[KCACHE_OP_PREPEND] = { KC_WRITE, true,  KCACHE_IF_VERSION },
 };
 
-/* No pointers in the table: indirect calls are slow where Spectre is held off. */
+/*
+ * All but GET. No pointers in the table: indirect calls are slow where Spectre is held
+ * off.
+ */
 static __always_inline int run(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
-	if (likely(call->op.opcode == KCACHE_OP_GET))
-		return op_get(cache, call, hash);
 	if (likely(call->op.opcode == KCACHE_OP_SET))
 		return op_set(cache, call, hash);
 	switch (call->op.opcode) {
@@ -852,13 +853,14 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
  */
 int kc_cache_run(struct kc_cache *cache, struct kc_call *call)
 {
-	u64 hash;
+	u64 hash = kc_table_hash(&cache->table, call->key, call->op.key_len);
 	int err;
 
+	if (likely(call->op.opcode == KCACHE_OP_GET))
+		return op_get(cache, call, hash);
 	if (opcodes[call->op.opcode].takes_value &&
 	    call->op.value_len > kc_cache_value_max(cache))
 		return -EFBIG;
-	hash = kc_table_hash(&cache->table, call->key, call->op.key_len);
 	err = run(cache, call, hash);
 	if (unlikely(err == -ENOSPC))
 		kc_stats_inc(cache->stats, no_space);

@@ -40,6 +40,15 @@ struct kc_call {
 int kc_call_check(const struct kcache_op *op, unsigned int access);
 int kc_cache_run(struct kc_cache *cache, struct kc_call *call);
 
+/* kc_call_check() with the answer for a plain GET, as most calls are, in line. */
+static __always_inline int kc_call_check_quickly(const struct kcache_op *op, unsigned int access)
+{
+	if (likely(op->opcode == KCACHE_OP_GET && !op->flags && !op->error &&
+		   op->key_len - 1 < KCACHE_KEY_MAX && access & KC_READ))
+		return KC_READ;
+	return kc_call_check(op, access);
+}
+
 u32 kc_cache_opcodes(void);
 u32 kc_cache_flags(void);
 

@@ -10,9 +10,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct history_of all = {
-		.max_bytes = 4 * MiB, .most_bytes = 8 * MiB, .longest = 2000, .nr_keys = 250,
+		.max_bytes = 4 * MiB, .most_bytes = 8 * MiB, .longest = 2000, .nr_keys = HISTORY_KEYS,
 	}, some = {
-		.max_bytes = MiB, .most_bytes = 2 * MiB, .longest = 40000, .nr_keys = 250,
+		.max_bytes = MiB, .most_bytes = 2 * MiB, .longest = 40000, .nr_keys = HISTORY_KEYS,
 		.is_lossy = true,
 	};
 	bool is_lossy;

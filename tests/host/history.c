@@ -151,9 +151,10 @@ static bool operate(void)
 /* So that buckets split and segments fill: the same value under many keys. */
 static bool store_many(void)
 {
-	u32 i = choose(of.nr_keys), nr = 1 + choose(of.nr_keys), len = choose(of.longest / 8);
+	u32 i = choose(of.nr_keys), nr = 1 + choose(of.nr_keys), len;
 	struct outcome o = { .value_max = kc_cache_value_max(cache) };
 
+	len = choose(choose(2) ? 200 : of.longest / 8);
 	fill(in, len, nr);
 	for (; nr; nr--, i = (i + 1) % of.nr_keys) {
 		if (!notice_loss(i))
@@ -268,7 +269,7 @@ static bool do_something_else(void)
 			reclaim(choose(of.max_bytes / 4 / PAGE_SIZE));
 		break;
 	case 12:
-		return choose(10) != 1 || store_many();
+		return choose(4) != 1 || store_many();
 	case 13:
 		return HOLDS(!kc_cache_set_promote_after(cache, 1 + choose(3)));
 	case 14:

@@ -14,7 +14,7 @@
 
 #include "model.h"
 
-#define HISTORY_KEYS	600
+#define HISTORY_KEYS	2000
 
 /**
  * struct history_of - what a history is about

@@ -30,6 +30,10 @@ quick:			## host tests and static checks, no guest: under a minute
 bench:			## kcache beside memcached, Redis, LMDB and others (QUICK=1: 5 minutes)
 	@tests/bench/run $(if $(QUICK),--quick)
 
+coverage:		## which lines of the core the host tests reach
+	@tests/deps check
+	@tests/coverage/run
+
 # Kbuild writes beside its sources, so each kernel gets a tree of links to them.
 module:			## kcache.ko for KDIR, in build/RELEASE
 	@[ -n "$(RELEASE)" ] || { \
@@ -57,4 +61,4 @@ unload:			## unload it
 clean:			## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help demo check quick bench module lib install load unload clean
+.PHONY: all help demo check quick coverage bench module lib install load unload clean

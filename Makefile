@@ -38,6 +38,10 @@ soak:			## an hour (HOURS=n) of mixed load on the debug kernel, all of it checke
 	@tests/deps check
 	@tests/soak/run $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
 
+coverage:		## which lines of the core the host tests reach
+	@tests/deps check
+	@tests/coverage/run
+
 # Kbuild writes beside its sources, so each kernel gets a tree of links to them.
 module:			## kcache.ko for KDIR, in build/RELEASE
 	@[ -n "$(RELEASE)" ] || { \
@@ -71,4 +75,4 @@ unload:			## unload it
 clean:			## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help demo check quick fuzz bench soak module lib install load unload clean
+.PHONY: all help demo check quick fuzz coverage bench soak module lib install load unload clean

@@ -38,6 +38,7 @@ static __always_inline bool kc_user_get(void *to, const void __user *from, size_
 static __always_inline bool kc_user_put(void __user *to, const void *from, size_t len)
 {
 	size_t words = len & ~7UL;
+	u64 last;
 
 	if (unlikely(should_fail_usercopy() || !access_ok(to, len)))
 		return false;
@@ -48,7 +49,8 @@ static __always_inline bool kc_user_put(void __user *to, const void *from, size_
 		return false;
 	if (!user_access_begin(to + len - 8, 8))
 		return false;
-	unsafe_put_user(*(const u64 *)(from + len - 8), (u64 __user *)(to + len - 8), err_end);
+	memcpy(&last, from + len - 8, sizeof(last));
+	unsafe_put_user(last, (u64 __user *)(to + len - 8), err_end);
 	user_access_end();
 	return true;
 

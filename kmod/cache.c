@@ -297,7 +297,7 @@ static int grow_copy(struct kc_copy *copy)
 	size_t size = roundup_pow_of_two((size_t)copy->key_len + copy->value_len);
 
 	kvfree(copy->data);
-	copy->data = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+	copy->data = kvmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	copy->capacity = copy->data ? size : 0;
 	return copy->data ? 0 : -ENOMEM;
 }

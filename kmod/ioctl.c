@@ -49,6 +49,8 @@ static __always_inline bool get_key(u8 *key, const u8 __user *from, u32 len)
 
 	if (unlikely(len - 8 > 8))
 		return kc_user_get(key, from, len);
+	if (should_fail_usercopy())
+		return false;
 	if (!user_access_begin(from, 16))
 		return kc_user_get(key, from, len);
 	unsafe_get_user(first, (u64 __user *)from, err_end);
@@ -86,7 +88,7 @@ err_end:
 static __always_inline bool can_take_results(struct kcache_op __user *user_op,
 					     const struct kcache_op *op)
 {
-	if (!user_access_begin(user_op, sizeof(*op)))
+	if (should_fail_usercopy() || !user_access_begin(user_op, sizeof(*op)))
 		return false;
 	unsafe_put_user(op->out_len, &user_op->out_len, err_end);
 	unsafe_put_user(op->error, &user_op->error, err_end);

@@ -41,7 +41,7 @@ static int grow_map_locked(struct kc_log *log)
 		return 0;
 	if (kc_arena_charge(log->arena, map_bytes(nr)))
 		return -ENOSPC;
-	map = kvzalloc(map_bytes(nr), GFP_KERNEL);
+	map = kvzalloc(map_bytes(nr), GFP_KERNEL | __GFP_NOWARN);
 	if (!map) {
 		kc_arena_uncharge(log->arena, map_bytes(nr));
 		return -ENOSPC;

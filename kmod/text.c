@@ -322,7 +322,7 @@ static int grow_line(struct kc_text *text, struct kc_cache *cache, size_t more)
 	if (text->line_len + more <= text->line_capacity)
 		return 0;
 	capacity = max(2 * text->line_capacity, text->line_len + more);
-	line = kvmalloc(capacity, GFP_KERNEL_ACCOUNT);
+	line = kvmalloc(capacity, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!line)
 		return -ENOMEM;
 	if (text->line_len)

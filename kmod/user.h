@@ -5,11 +5,13 @@
  * Keeps nothing. The stock copies check the kernel's buffer against the slab it
  * may lie in, which costs more than to copy 100 bytes, and finds nothing here:
  * the buffers are parts of whole pages, or are declared where they are used. With
- * page faults disabled, memory that is not there ends the copy.
+ * page faults disabled, memory that is not there ends the copy. As in the stock
+ * copies, fault injection may have one fail.
  */
 #ifndef KC_USER_H
 #define KC_USER_H
 
+#include <linux/fault-inject-usercopy.h>
 #include <linux/instrumented.h>
 #include <linux/string.h>
 #include <linux/types.h>
@@ -20,7 +22,7 @@ static __always_inline bool kc_user_get(void *to, const void __user *from, size_
 {
 	size_t left;
 
-	if (unlikely(!access_ok(from, len)))
+	if (unlikely(should_fail_usercopy() || !access_ok(from, len)))
 		return false;
 	instrument_copy_from_user_before(to, from, len);
 	left = raw_copy_from_user(to, from, len);
@@ -31,7 +33,7 @@ static __always_inline bool kc_user_get(void *to, const void __user *from, size_
 /* Copies out. False if @to is not the caller's memory, or not there. */
 static __always_inline bool kc_user_put(void __user *to, const void *from, size_t len)
 {
-	if (unlikely(!access_ok(to, len)))
+	if (unlikely(should_fail_usercopy() || !access_ok(to, len)))
 		return false;
 	instrument_copy_to_user(to, from, len);
 	return !raw_copy_to_user(to, from, len);

@@ -27,8 +27,16 @@ check:			## every test, on every kernel; ends with the counts
 quick:			## host tests and static checks, no guest: under a minute
 	@tests/check quick
 
+fuzz:			## fuzz on from the corpus (MINUTES=10, for all targets together)
+	@tests/deps check
+	@tests/fuzz/run $(or $(MINUTES),10)
+
 bench:			## kcache beside memcached, Redis, LMDB and others (QUICK=1: 5 minutes)
 	@tests/bench/run $(if $(QUICK),--quick)
+
+soak:			## an hour (HOURS=n) of mixed load on the debug kernel, all of it checked
+	@tests/deps check
+	@tests/soak/run $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
 
 # Kbuild writes beside its sources, so each kernel gets a tree of links to them.
 module:			## kcache.ko for KDIR, in build/RELEASE
@@ -46,6 +54,12 @@ install: module lib	## all of it, under DESTDIR and PREFIX
 	$(MAKE) -C userspace O=$(BUILD)/userspace DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 	install -D -m 644 $(BUILD)/$(RELEASE)/kcache.ko \
 		$(DESTDIR)/lib/modules/$(RELEASE)/updates/kcache.ko
+	install -D -m 644 packaging/sysusers.d/kcache.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/kcache.conf
+	[ -n "$(DESTDIR)" ] || ! command -v systemd-sysusers > /dev/null || \
+		systemd-sysusers $(PREFIX)/lib/sysusers.d/kcache.conf
+	install -D -m 644 packaging/udev/60-kcache.rules \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kcache.rules
 	[ -n "$(DESTDIR)" ] || depmod $(RELEASE)
 
 load: module		## load the module into this machine's kernel (max_bytes=SIZE)
@@ -57,4 +71,4 @@ unload:			## unload it
 clean:			## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help demo check quick bench module lib install load unload clean
+.PHONY: all help demo check quick fuzz bench soak module lib install load unload clean

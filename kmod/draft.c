@@ -147,7 +147,8 @@ static void kill_old_rcu(struct kc_cache *cache, const struct kcache_found *foun
  * @cache: where
  * @draft: filled
  * @hash: of its key
- * @old: where the key's entry is, which dies; NULL: there is none
+ * @found: what kc_table_find_locked() said of the key
+ * @is_old: whether there is an entry, which dies
  * @expiry_ms: of the entry
  * @version: out, of the entry
  *
@@ -158,26 +159,27 @@ static void kill_old_rcu(struct kc_cache *cache, const struct kcache_found *foun
  * Return: 0, or -ENOSPC: the table needs an overflow bucket.
  */
 int kc_draft_link_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
-		      struct kcache_found *old, u64 expiry_ms, u64 *version)
+		      struct kcache_found *found, bool is_old, u64 expiry_ms, u64 *version)
 {
 	u64 next = kc_cache_new_version(cache);
 	u32 frequency;
 	int err;
 
-	if (old && overwrite_rcu(cache, draft, old, expiry_ms, next)) {
+	if (is_old && overwrite_rcu(cache, draft, found, expiry_ms, next)) {
 		*version = next;
 		return 0;
 	}
 	kc_entry_set_expiry_ms(draft->entry, expiry_ms);
 	kc_entry_set_version(draft->entry, next);
 	kc_log_note_expiry_rcu(&cache->log, draft->room.offset, expiry_ms);
-	if (old) {
-		frequency = min_t(u32, kc_found_frequency(old) + 1, KCACHE_FREQUENCY_MAX);
-		kc_table_replace_locked(&cache->table, hash, old, draft->room.offset, frequency);
-		kill_old_rcu(cache, old);
+	if (is_old) {
+		frequency = min_t(u32, kc_found_frequency(found) + 1, KCACHE_FREQUENCY_MAX);
+		kc_table_replace_locked(&cache->table, hash, found, draft->room.offset, frequency);
+		kill_old_rcu(cache, found);
 	} else {
 		frequency = kc_evict_first_frequency_rcu(&cache->evict, hash);
-		err = kc_table_insert_locked(&cache->table, hash, draft->room.offset, frequency);
+		err = kc_table_insert_locked(&cache->table, hash, found, draft->room.offset,
+					     frequency);
 		if (err)
 			return err;
 	}

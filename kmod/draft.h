@@ -49,7 +49,7 @@ static inline void kc_draft_exit(struct kc_draft *draft)
 int kc_draft_begin(struct kc_cache *cache, const void *key, u32 key_bytes, u32 client_flags,
 		   u32 value_len, struct kc_draft *draft);
 int kc_draft_link_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
-		      struct kcache_found *old, u64 expiry_ms, u64 *version);
+		      struct kcache_found *found, bool is_old, u64 expiry_ms, u64 *version);
 int kc_draft_end_slowly(struct kc_cache *cache, struct kc_draft *draft, int err);
 
 /**

@@ -47,7 +47,7 @@ void kc_evict_exit(struct kc_evict *evict)
 	mutex_destroy(&evict->mutex);
 }
 
-/* -------- one entry -------- */
+/* -------- a walk through a segment -------- */
 
 /**
  * struct passage - an entry of a segment that is walked
@@ -69,6 +69,9 @@ struct passage {
 /**
  * struct walk - a walk through a segment
  * @segment: held, readable
+ * @keep: uses that let an entry stay; one with fewer is unlinked as the walk comes by. 0:
+ *	nothing is
+ * @why: what an entry that goes is counted as, unless its time was up
  * @position: of what comes behind those below
  * @at: the next of them
  * @nr: number of them
@@ -76,73 +79,141 @@ struct passage {
  */
 struct walk {
 	struct kc_segment *segment;
+	u32 keep;
+	enum kc_counter why;
 	u32 position;
 	u32 at;
 	u32 nr;
 	struct passage ahead[WALK_AHEAD];
 };
 
-static void walk_begin(struct walk *walk, struct kc_segment *segment)
+static void walk_begin(struct walk *walk, struct kc_segment *segment, u32 keep,
+		       enum kc_counter why)
 {
 	walk->segment = segment;
+	walk->keep = keep;
+	walk->why = why;
 	walk->position = 0;
 	walk->at = 0;
 	walk->nr = 0;
 }
 
-static void look_ahead(struct kc_evict *evict, struct walk *walk)
+static void look_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 {
-	walk->at = 0;
-	rcu_read_lock();
+	u32 position = walk->position;
+
 	for (walk->nr = 0; walk->nr < WALK_AHEAD; walk->nr++) {
 		struct passage *passage = &walk->ahead[walk->nr];
 
 		passage->segment = walk->segment;
-		passage->entry = kc_log_walk_rcu(evict->log, walk->segment, &walk->position,
+		passage->entry = kc_log_walk_rcu(evict->log, walk->segment, &position,
 						 &passage->offset);
 		if (!passage->entry)
 			break;
 		passage->hash = kc_table_hash_entry(evict->table, passage->entry);
 		kc_table_prefetch_rcu(evict->table, passage->hash);
 	}
-	rcu_read_unlock();
+	walk->position = position;
 }
 
-/* The next entry, NULL at the end. */
-static const struct passage *walk_next(struct kc_evict *evict, struct walk *walk)
-{
-	if (walk->at == walk->nr)
-		look_ahead(evict, walk);
-	return walk->at < walk->nr ? &walk->ahead[walk->at++] : NULL;
-}
+/**
+ * struct gone - what was unlinked
+ * @entries: how many, of
+ * @expired: that were expired
+ * @bytes: that they take
+ */
+struct gone {
+	u32 entries;
+	u32 expired;
+	u32 bytes;
+};
 
 /*
- * Unlinks an entry, and counts it as @why unless its time was up. One that has
- * @keep uses stays: then false.
+ * Unlinks an entry unless it has @keep uses: then false. Its segment is held, so that
+ * the bytes may be counted as dead later.
  */
-static bool drop_entry(struct kc_evict *evict, const struct passage *passage, u32 keep,
-		       enum kc_counter why)
+static __always_inline bool unlink_rcu(struct kc_evict *evict, const struct passage *passage,
+				       u32 keep, enum kc_counter why, struct gone *gone)
 {
 	bool is_kept = false, is_expired;
 	struct kcache_found found;
 
-	rcu_read_lock();
 	kc_table_lock(evict->table, passage->hash);
 	if (kc_table_find_offset_locked(evict->table, passage->hash, passage->offset, &found)) {
 		is_expired = kc_entry_is_expired(passage->entry);
-		is_kept = !is_expired && kc_found_frequency(&found) >= keep;
+		is_kept = !is_expired && kc_slot_frequency(found.value) >= keep;
 		if (!is_kept) {
-			this_cpu_inc(evict->stats->count[is_expired ? KC_STAT_expirations : why]);
-			kc_evict_unlink_rcu(evict, passage->hash, &found);
+			kc_table_remove_uncounted_locked(evict->table, passage->hash, &found);
+			gone->bytes += kc_entry_size(passage->entry);
+			gone->entries++;
+			gone->expired += is_expired;
 			if (!is_expired && why == KC_STAT_evictions &&
 			    passage->segment->queue == KC_SMALL)
 				kc_ghost_add_rcu(&evict->ghost, passage->hash);
 		}
 	}
 	kc_table_unlock(evict->table, passage->hash);
-	rcu_read_unlock();
 	return !is_kept;
 }
+
+static void account(struct kc_evict *evict, struct kc_segment *segment, enum kc_counter why,
+		    const struct gone *gone)
+{
+	if (!gone->entries)
+		return;
+	kc_table_removed(evict->table, gone->entries);
+	kc_log_lower_live(evict->log, segment, gone->bytes);
+	this_cpu_add(evict->stats->count[why], gone->entries - gone->expired);
+	kc_stats_add(evict->stats, expirations, gone->expired);
+}
+
+/* One entry by itself: true if it has gone. */
+static bool drop_entry(struct kc_evict *evict, const struct passage *passage, u32 keep,
+		       enum kc_counter why)
+{
+	struct gone gone = { 0 };
+	bool is_gone;
+
+	rcu_read_lock();
+	is_gone = unlink_rcu(evict, passage, keep, why, &gone);
+	account(evict, passage->segment, why, &gone);
+	rcu_read_unlock();
+	return is_gone;
+}
+
+/* Looks ahead, and lets what is to go do so at once. False at the end. */
+static bool go_ahead(struct kc_evict *evict, struct walk *walk)
+{
+	u32 i, nr, nr_kept = 0;
+	struct gone gone = { 0 };
+
+	rcu_read_lock();
+	look_ahead_rcu(evict, walk);
+	nr = walk->nr;
+	if (walk->keep) {
+		for (i = 0; i < nr; i++)
+			if (!unlink_rcu(evict, &walk->ahead[i], walk->keep, walk->why, &gone))
+				walk->ahead[nr_kept++] = walk->ahead[i];
+		walk->nr = nr_kept;
+		account(evict, walk->segment, walk->why, &gone);
+	}
+	rcu_read_unlock();
+	walk->at = 0;
+	return nr;
+}
+
+/* The next entry that has not gone, NULL at the end. */
+static const struct passage *walk_next(struct kc_evict *evict, struct walk *walk)
+{
+	while (walk->at == walk->nr) {
+		if (!go_ahead(evict, walk))
+			return NULL;
+		cond_resched();
+	}
+	return &walk->ahead[walk->at++];
+}
+
+/* -------- one entry -------- */
 
 enum move_result {
 	MOVED,		/* or it was dead */
@@ -225,17 +296,17 @@ static enum move_result move_entry(struct kc_evict *evict, const struct passage 
 	return result;
 }
 
-/* An entry with @keep uses moves to main, any other goes. True if it has moved. */
-static bool drop_or_keep(struct kc_evict *evict, const struct passage *passage, u32 keep, u32 cost)
+/* Moves an entry to main, as long as it has @keep uses; else it goes. True if it has moved. */
+static bool move_or_drop(struct kc_evict *evict, const struct passage *passage, u32 keep, u32 cost)
 {
-	enum move_result result = CHANGED;
-	int tries;
+	enum move_result result;
+	int tries = 0;
 
-	for (tries = 0; tries < MOVE_TRIES && result == CHANGED; tries++) {
-		if (drop_entry(evict, passage, keep, KC_STAT_evictions))
-			return false;
+	do {
 		result = move_entry(evict, passage, KC_MAIN, cost);
-	}
+		if (result == CHANGED && drop_entry(evict, passage, keep, KC_STAT_evictions))
+			return false;
+	} while (result == CHANGED && ++tries < MOVE_TRIES);
 	if (result == MOVED)
 		return true;
 	drop_entry(evict, passage, USES_NEVER, KC_STAT_evictions);
@@ -255,16 +326,12 @@ static bool drop_or_keep(struct kc_evict *evict, const struct passage *passage, 
 void kc_evict_drop_locked(struct kc_evict *evict, struct kc_segment *segment,
 			  enum kc_counter why)
 {
-	const struct passage *passage;
 	struct walk walk;
 
 	lockdep_assert_held(&evict->mutex);
 	kc_log_wait_readable(segment);
-	walk_begin(&walk, segment);
-	while ((passage = walk_next(evict, &walk))) {
-		drop_entry(evict, passage, USES_NEVER, why);
-		cond_resched();
-	}
+	walk_begin(&walk, segment, USES_NEVER, why);
+	walk_next(evict, &walk);	/* it stops at what stays, and nothing does */
 }
 
 /* Keeps a run where it is and makes it the newest of main. False if it is to go. */
@@ -275,7 +342,7 @@ static bool keep_run(struct kc_evict *evict, struct kc_segment *segment, u32 kee
 	bool is_kept = false;
 	struct walk walk;
 
-	walk_begin(&walk, segment);
+	walk_begin(&walk, segment, 0, KC_STAT_evictions);
 	passage = walk_next(evict, &walk);
 	if (!passage)
 		return false;
@@ -311,9 +378,9 @@ static void retire(struct kc_evict *evict, struct kc_segment *segment)
 			kc_stats_inc(evict->stats, promotions);
 		return;
 	}
-	walk_begin(&walk, segment);
+	walk_begin(&walk, segment, keep, KC_STAT_evictions);
 	while ((passage = walk_next(evict, &walk))) {
-		if (drop_or_keep(evict, passage, keep, cost) && is_small)
+		if (move_or_drop(evict, passage, keep, cost) && is_small)
 			kc_stats_inc(evict->stats, promotions);
 		cond_resched();
 	}
@@ -339,7 +406,7 @@ bool kc_evict_compact_locked(struct kc_evict *evict, struct kc_segment *segment)
 	if (evict->nr_flushes)
 		return false;
 	kc_log_wait_readable(segment);
-	walk_begin(&walk, segment);
+	walk_begin(&walk, segment, 0, KC_STAT_evictions);
 	while ((passage = walk_next(evict, &walk))) {
 		if (move_entry(evict, passage, segment->queue, 0) == NO_ROOM)
 			return false;
@@ -476,10 +543,8 @@ static void retire_in_reclaim(struct kc_evict *evict, struct kc_segment *segment
 
 	if (kc_segment_is_run(segment) || evict->nr_flushes)
 		keep = USES_NEVER;
-	walk_begin(&walk, segment);
+	walk_begin(&walk, segment, keep, KC_STAT_evictions);
 	while ((passage = walk_next(evict, &walk))) {
-		if (drop_entry(evict, passage, keep, KC_STAT_evictions))
-			continue;
 		if (copy_entry(evict, passage, KC_MAIN, cost) != MOVED)
 			drop_entry(evict, passage, USES_NEVER, KC_STAT_evictions);
 		else if (is_small)

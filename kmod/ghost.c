@@ -8,7 +8,6 @@
 
 #define PRINTS		31
 #define WORDS		8
-#define LANES		4	/* prints in a word */
 
 /* Written by one that adds, under the mutex, and any that take, without a lock. */
 struct ghost_set {
@@ -140,10 +139,23 @@ void kc_ghost_add_rcu(struct kc_ghost *ghost, u64 hash)
 	WRITE_ONCE(set->next, next + 1 < PRINTS ? next + 1 : 0);
 }
 
-/* Is one of the four parts of @word zero? */
-static bool has_zero(u64 word)
+/* Where a part of 16 bits of @word is zero, its highest bit; above that, maybe more. */
+static u64 zeros(u64 word)
 {
 	return (word - 0x0001000100010001ULL) & ~word & 0x8000800080008000ULL;
+}
+
+static noinline bool take_from(struct ghost_set *set, u16 print)
+{
+	int i;
+
+	for (i = 0; i < PRINTS; i++) {
+		if (READ_ONCE(set->print[i]) != print)
+			continue;
+		WRITE_ONCE(set->print[i], 0);
+		return true;
+	}
+	return false;
 }
 
 /**
@@ -158,22 +170,15 @@ bool kc_ghost_take_rcu(struct kc_ghost *ghost, u64 hash)
 {
 	struct kc_ghost_sets *sets = rcu_dereference(ghost->sets);
 	u16 print = print_of(hash);
-	u64 pattern = print * 0x0001000100010001ULL;
+	u64 pattern = print * 0x0001000100010001ULL, seen = 0;
 	struct ghost_set *set;
-	int word, i;
+	int word;
 
 	if (!sets)
 		return false;
 	set = find_set(sets, hash);
-	for (word = 0; word < WORDS; word++) {
-		if (likely(!has_zero(READ_ONCE(set->word[word]) ^ pattern)))
-			continue;
-		for (i = word * LANES; i < min_t(int, PRINTS, (word + 1) * LANES); i++) {
-			if (READ_ONCE(set->print[i]) != print)
-				continue;
-			WRITE_ONCE(set->print[i], 0);
-			return true;
-		}
-	}
-	return false;
+#pragma GCC unroll 8
+	for (word = 0; word < WORDS; word++)
+		seen |= zeros(READ_ONCE(set->word[word]) ^ pattern);
+	return unlikely(seen) && take_from(set, print);
 }

@@ -7,8 +7,6 @@
 
 #include "log.h"
 
-#define HEADER_BYTES	((u32)sizeof(struct kcache_entry))
-
 static u32 blocks_per_chunk(const struct kc_log *log)
 {
 	return 1U << (log->arena->chunk_shift - log->arena->block_shift);
@@ -149,12 +147,6 @@ static struct kc_lane *this_lane(struct kc_log *log)
 	return &log->lane[raw_smp_processor_id() & (READ_ONCE(log->nr_lanes) - 1)];
 }
 
-static void lower_live(struct kc_log *log, struct kc_segment *segment, u32 bytes)
-{
-	if (!atomic_sub_return(bytes, &segment->live))
-		llist_add(&segment->dead_link, &log->dead);
-}
-
 static void seal(struct kc_log *log, struct kc_segment *segment)
 {
 	/* From here on no reservation fits, and none can be taken back. */
@@ -162,13 +154,13 @@ static void seal(struct kc_log *log, struct kc_segment *segment)
 
 	segment->end = end;
 	segment->grace = get_state_synchronize_rcu();
-	lower_live(log, segment, KC_LIVE_OPEN - end);
+	kc_log_lower_live(log, segment, KC_LIVE_OPEN - end);
 }
 
 static void write_filler(struct kc_log *log, u64 offset, u32 size)
 {
 	struct kcache_entry *entry = kc_arena_ptr(log->arena, KCACHE_SEGMENTS, offset,
-						  HEADER_BYTES);
+						  KC_HEADER_BYTES);
 
 	WRITE_ONCE(entry->key_len, 0);
 	WRITE_ONCE(entry->value_len, size);
@@ -183,18 +175,10 @@ static void finish(struct kc_segment *segment, u32 bytes)
 /* Space before a reservation that is left empty. */
 static void fill_gap(struct kc_log *log, struct kc_segment *segment, u64 offset, u32 size)
 {
-	if (size >= HEADER_BYTES)
+	if (size >= KC_HEADER_BYTES)
 		write_filler(log, offset, size);
 	finish(segment, size);
-	lower_live(log, segment, size);
-}
-
-/* Where an entry can begin at or after @position: its first @whole bytes are in one block. */
-static u32 place(const struct kc_log *log, u32 position, u32 whole)
-{
-	u32 left = -position & (kc_block_size(log->arena) - 1);
-
-	return left && left < whole ? position + left : position;
+	kc_log_lower_live(log, segment, size);
 }
 
 /*
@@ -213,7 +197,7 @@ static __always_inline bool reserve_rcu(struct kc_log *log, struct kc_lane *lane
 	limit = kc_chunk_size(log->arena);
 	head = atomic_read(&segment->head);
 	do {
-		start = place(log, head, whole);
+		start = kc_log_place(log, head, whole);
 		if (unlikely(size > limit || start > limit - size))
 			return false;
 	} while (!atomic_try_cmpxchg(&segment->head, &head, start + size));
@@ -310,7 +294,7 @@ void kc_log_abandon(struct kc_log *log, const struct kc_room *room)
 		return;
 	write_filler(log, room->offset, room->size);
 	kc_log_commit(log, room);
-	lower_live(log, room->segment, room->size);
+	kc_log_lower_live(log, room->segment, room->size);
 }
 
 /**
@@ -325,7 +309,7 @@ void kc_log_abandon(struct kc_log *log, const struct kc_room *room)
  */
 void kc_log_kill_rcu(struct kc_log *log, u64 offset, u32 size)
 {
-	lower_live(log, segment_at(log, offset), size);
+	kc_log_lower_live(log, segment_at(log, offset), size);
 }
 
 /* A new segment for @bytes, in no list. */
@@ -439,7 +423,7 @@ static struct kc_segment *take_segment_locked(struct kc_log *log, u32 reserve)
 
 static u32 room_left(const struct kc_log *log, const struct kc_segment *segment, u32 whole)
 {
-	u32 start = place(log, atomic_read(&segment->head), whole);
+	u32 start = kc_log_place(log, atomic_read(&segment->head), whole);
 	u32 limit = kc_chunk_size(log->arena);
 
 	return start < limit ? limit - start : 0;
@@ -672,7 +656,7 @@ bool kc_log_hold_locked(struct kc_segment *segment)
 /* Undoes kc_log_hold_locked(); needs no lock. */
 void kc_log_release(struct kc_log *log, struct kc_segment *segment)
 {
-	lower_live(log, segment, 1);
+	kc_log_lower_live(log, segment, 1);
 }
 
 /**
@@ -813,42 +797,6 @@ bool kc_log_reap(struct kc_log *log)
 }
 
 /**
- * kc_log_walk_rcu() - the next entry in a segment
- * @log: which
- * @segment: sealed and readable
- * @position: in and out, where to go on; first 0
- * @offset: out, of the entry
- *
- * Meets dead entries, too.
- *
- * Context: RCU read section, or arena->mutex; holds the segment, so that the
- * entry's memory stays.
- * Return: the entry, or NULL at the end.
- */
-struct kcache_entry *kc_log_walk_rcu(struct kc_log *log, const struct kc_segment *segment,
-				     u32 *position, u64 *offset)
-{
-	for (;;) {
-		u32 at = place(log, *position, HEADER_BYTES);
-		struct kcache_entry *entry;
-		u16 key_len;
-		u32 value_len;
-
-		if (at >= segment->end)
-			return NULL;
-		*offset = kc_segment_offset(log, segment) + at;
-		entry = kc_arena_ptr(log->arena, KCACHE_SEGMENTS, *offset, HEADER_BYTES);
-		key_len = READ_ONCE(entry->key_len);
-		value_len = READ_ONCE(entry->value_len);
-		if (key_len) {
-			*position = at + kcache_entry_size(key_len, value_len);
-			return entry;
-		}
-		*position = at + value_len;
-	}
-}
-
-/**
  * kc_log_count_locked() - what the segments hold
  * @log: which
  * @bytes: out
@@ -867,9 +815,9 @@ void kc_log_count_locked(struct kc_log *log, struct kc_log_bytes *bytes)
 			bytes->used += kc_segment_is_sealed(segment) ? segment->end :
 				       atomic_read(&segment->head);
 			bytes->dead += kc_segment_dead(segment);
+			bytes->queue[queue] += (u64)segment->nr_blocks * kc_block_size(log->arena);
 			bytes->segments++;
 		}
-		bytes->queue[queue] = log->nr_chunks[queue] << log->arena->chunk_shift;
 	}
 	list_for_each_entry(segment, &log->pool, link)
 		bytes->pooled += kc_segment_size(log, segment);

@@ -137,9 +137,6 @@ u64 kc_log_nr_free_locked(struct kc_log *log);
 bool kc_log_drop_pool_locked(struct kc_log *log, u32 keep);
 bool kc_log_reap(struct kc_log *log);
 
-struct kcache_entry *kc_log_walk_rcu(struct kc_log *log, const struct kc_segment *segment,
-				     u32 *position, u64 *offset);
-
 /**
  * struct kc_log_bytes - the account of the segments
  * @used: bytes filled
@@ -213,6 +210,62 @@ static inline bool kc_segment_is_sparse(const struct kc_segment *segment)
 {
 	return !kc_segment_is_run(segment) && kc_segment_is_sealed(segment) &&
 	       kc_segment_dead(segment) > segment->end / 4;
+}
+
+#define KC_HEADER_BYTES	((u32)sizeof(struct kcache_entry))
+
+/* Where an entry can begin at or after @position: its first @whole bytes are in one block. */
+static inline u32 kc_log_place(const struct kc_log *log, u32 position, u32 whole)
+{
+	u32 left = -position & log->arena->block_mask;
+
+	return left && left < whole ? position + left : position;
+}
+
+/*
+ * Accounts @bytes of what lives in a segment as dead. Nothing lives without the stripe, a
+ * hold or a reservation; afterwards the segment may be gone.
+ */
+static inline void kc_log_lower_live(struct kc_log *log, struct kc_segment *segment, u32 bytes)
+{
+	if (!atomic_sub_return(bytes, &segment->live))
+		llist_add(&segment->dead_link, &log->dead);
+}
+
+/**
+ * kc_log_walk_rcu() - the next entry in a segment
+ * @log: which
+ * @segment: sealed and readable
+ * @position: in and out, where to go on; first 0
+ * @offset: out, of the entry
+ *
+ * Meets dead entries, too.
+ *
+ * Context: RCU read section, or arena->mutex; holds the segment, so that the
+ * entry's memory stays.
+ * Return: the entry, or NULL at the end.
+ */
+static __always_inline struct kcache_entry *
+kc_log_walk_rcu(struct kc_log *log, const struct kc_segment *segment, u32 *position, u64 *offset)
+{
+	for (;;) {
+		u32 at = kc_log_place(log, *position, KC_HEADER_BYTES);
+		struct kcache_entry *entry;
+		u16 key_len;
+		u32 value_len;
+
+		if (at >= segment->end)
+			return NULL;
+		*offset = kc_segment_offset(log, segment) + at;
+		entry = kc_arena_ptr(log->arena, KCACHE_SEGMENTS, *offset, KC_HEADER_BYTES);
+		key_len = READ_ONCE(entry->key_len);
+		value_len = READ_ONCE(entry->value_len);
+		if (key_len) {
+			*position = at + kcache_entry_size(key_len, value_len);
+			return entry;
+		}
+		*position = at + value_len;
+	}
 }
 
 #endif /* KC_LOG_H */

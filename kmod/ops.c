@@ -207,7 +207,7 @@ static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *
 	if (!err) {
 		if (version && op->flags & KCACHE_KEEP_TTL)
 			expiry_ms = kc_entry_expiry_ms(found.entry);
-		err = kc_draft_link_rcu(cache, draft, hash, is_linked ? &found : NULL, expiry_ms,
+		err = kc_draft_link_rcu(cache, draft, hash, &found, is_linked, expiry_ms,
 					&op->version);
 		if (err == -ENOSPC)
 			err = -EXFULL;
@@ -565,7 +565,7 @@ static int replace_text(struct kc_cache *cache, struct kc_call *call, u64 hash,
 		kc_table_lock(&cache->table, hash);
 		err = find_version_rcu(cache, call, hash, meta->version, &found);
 		if (!err)
-			err = kc_draft_link_rcu(cache, &draft, hash, &found, meta->expiry_ms,
+			err = kc_draft_link_rcu(cache, &draft, hash, &found, true, meta->expiry_ms,
 						&call->op.version);
 		kc_table_unlock(&cache->table, hash);
 		if (err == -ENOENT)	/* gone meanwhile: what that means, the next look decides */
@@ -678,7 +678,7 @@ static int extend_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 has
 
 	kc_table_lock(&cache->table, hash);
 	if (kcache_found_is_valid(&found))
-		err = kc_draft_link_rcu(cache, draft, hash, &found, now.expiry_ms,
+		err = kc_draft_link_rcu(cache, draft, hash, &found, true, now.expiry_ms,
 					&call->op.version);
 	else
 		err = -EAGAIN;

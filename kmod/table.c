@@ -2,7 +2,6 @@
 #include <linux/bitrev.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
-#include <linux/prefetch.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -121,8 +120,8 @@ static void assert_stripe_held(struct kc_table *table, u64 hash)
 	lockdep_assert_held(&kc_table_stripe(table, hash)->lock);
 }
 
-static struct kcache_bucket *begin_locked(struct kc_table *table, u64 hash,
-					  struct kcache_found *found)
+static __always_inline struct kcache_bucket *begin_locked(struct kc_table *table, u64 hash,
+							  struct kcache_found *found)
 {
 	assert_stripe_held(table, hash);
 	found->home = home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size)));
@@ -136,7 +135,8 @@ static struct kcache_bucket *begin_locked(struct kc_table *table, u64 hash,
  * @hash: of the key
  * @key: key bytes
  * @key_len: their number
- * @found: out; @home and @seq are set on a miss, too
+ * @found: out; on a miss, @home and @seq, and @slot is where the key would be put in,
+ *	NULL if the chain is full
  *
  * Context: Holds the stripe and an RCU read section.
  * Return: whether it is there. It stays so as long as the stripe is held.
@@ -145,14 +145,31 @@ bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32
 			  struct kcache_found *found)
 {
 	struct kcache_bucket *bucket = begin_locked(table, hash, found);
+	int i;
 
-	while (kcache_find_in_bucket(table, bucket, hash, key, key_len, false, found) !=
-	       KCACHE_FOUND) {
-		if (!bucket->next)
-			return false;
-		bucket = overflow_bucket(table, bucket->next);
+	for (;; bucket = overflow_bucket(table, bucket->next)) {
+#pragma GCC unroll 7
+		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
+			u64 value = READ_ONCE(bucket->slot[i]);
+
+			found->slot = &bucket->slot[i];
+			if (!value)
+				return false;
+			if (likely(!kcache_slot_has_tag(value, hash)))
+				continue;
+			found->entry = kcache_entry_with_key(table, value, key, key_len,
+							     &found->value_at, &found->left);
+			if (!found->entry)
+				continue;
+			found->value = value;
+			found->offset = kcache_slot_offset(value);
+			return true;
+		}
+		if (likely(!bucket->next))
+			break;
 	}
-	return true;
+	found->slot = NULL;
+	return false;
 }
 
 /**
@@ -220,12 +237,6 @@ bool kc_table_find_again_rcu(struct kc_table *table, u64 hash, const void *key, 
 	is_there = kc_table_find_locked(table, hash, key, key_len, found);
 	kc_table_unlock(table, hash);
 	return is_there;
-}
-
-/* The bucket of @hash will soon be written. RCU read section. */
-void kc_table_prefetch_rcu(struct kc_table *table, u64 hash)
-{
-	prefetchw(home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size))));
 }
 
 /**
@@ -350,10 +361,30 @@ static u64 make_slot(u64 hash, u64 offset, u32 frequency)
 	return kcache_slot_make(hash, offset) | (u64)frequency << KCACHE_FREQUENCY_SHIFT;
 }
 
+/* Puts @value into a new bucket at the end of a chain that is full. */
+static noinline int append_bucket_rcu(struct kc_table *table, struct kcache_bucket *home, u64 value)
+{
+	struct kcache_bucket *bucket, *added;
+	u32 next = overflow_get_rcu(table);
+
+	if (!next)
+		return -ENOSPC;
+	for (bucket = home; bucket->next; bucket = overflow_bucket(table, bucket->next))
+		;
+	added = overflow_bucket(table, next);
+	kc_bucket_write_begin(home);
+	WRITE_ONCE(added->next, 0);
+	WRITE_ONCE(added->slot[0], value);
+	WRITE_ONCE(bucket->next, next);
+	kc_bucket_write_end(home);
+	return 0;
+}
+
 /**
  * kc_table_insert_locked() - put in an entry whose key is not there
  * @table: where
  * @hash: of the key
+ * @found: what kc_table_find_locked() said of the key under this hold of the stripe
  * @offset: of the entry, which is complete
  * @frequency: to begin with
  *
@@ -361,33 +392,21 @@ static u64 make_slot(u64 hash, u64 offset, u32 frequency)
  * Return: 0, or -ENOSPC if the chain is full and there is no overflow bucket:
  * kc_table_grow_overflow_locked() helps.
  */
-int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset, u32 frequency)
+int kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
+			   u64 offset, u32 frequency)
 {
 	u64 value = make_slot(hash, offset, frequency);
-	struct kcache_bucket *home, *bucket, *added;
-	u32 next;
-	int i;
+	int err;
 
 	assert_stripe_held(table, hash);
-	home = home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size)));
-	for (bucket = home; bucket->next; bucket = overflow_bucket(table, bucket->next))
-		;
-	for (i = 0; i < KCACHE_BUCKET_SLOTS && READ_ONCE(bucket->slot[i]); i++)
-		;
-	if (i < KCACHE_BUCKET_SLOTS) {
-		kc_bucket_write_begin(home);
-		WRITE_ONCE(bucket->slot[i], value);
-		kc_bucket_write_end(home);
+	if (likely(found->slot)) {
+		kc_bucket_write_begin(found->home);
+		WRITE_ONCE(*found->slot, value);
+		kc_bucket_write_end(found->home);
 	} else {
-		next = overflow_get_rcu(table);
-		if (!next)
-			return -ENOSPC;
-		added = overflow_bucket(table, next);
-		kc_bucket_write_begin(home);
-		WRITE_ONCE(added->next, 0);
-		WRITE_ONCE(added->slot[0], value);
-		WRITE_ONCE(bucket->next, next);
-		kc_bucket_write_end(home);
+		err = append_bucket_rcu(table, found->home, value);
+		if (err)
+			return err;
 	}
 	percpu_counter_inc(&table->nr_entries);
 	return 0;
@@ -428,24 +447,13 @@ void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
 	WRITE_ONCE(*found->slot, make_slot(hash, found->offset, frequency));
 }
 
-/**
- * kc_table_remove_locked() - empty a slot
- * @table: where
- * @hash: of the key
- * @found: the slot, found under this hold of the stripe
- *
- * The last slot of the chain moves to where the hole would be.
- *
- * Context: Holds the stripe and an RCU read section. The entry is dead
- * afterwards.
- */
-void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_found *found)
+/* The last slot in use of a chain that has more than one bucket moves to @found's. */
+static noinline void shorten_chain_rcu(struct kc_table *table, struct kcache_found *found)
 {
 	struct kcache_bucket *last = found->home, *before = NULL;
 	u32 emptied = 0;
 	int i;
 
-	assert_stripe_held(table, hash);
 	while (last->next) {
 		before = last;
 		last = overflow_bucket(table, last->next);
@@ -455,14 +463,56 @@ void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_foun
 	kc_bucket_write_begin(found->home);
 	WRITE_ONCE(*found->slot, READ_ONCE(last->slot[i]));
 	WRITE_ONCE(last->slot[i], 0);
-	if (i == 0 && before) {
+	if (i == 0) {
 		emptied = before->next;
 		WRITE_ONCE(before->next, 0);
 	}
 	kc_bucket_write_end(found->home);
 	if (emptied)
 		overflow_put(table, emptied);
-	percpu_counter_dec(&table->nr_entries);
+}
+
+/**
+ * kc_table_remove_uncounted_locked() - empty a slot, for who tells later how many
+ * @table: where
+ * @hash: of the key
+ * @found: the slot, found under this hold of the stripe
+ *
+ * The last slot of the chain moves to where the hole would be.
+ *
+ * Context: Holds the stripe and an RCU read section. The entry is dead
+ * afterwards. The caller owes kc_table_removed().
+ */
+void kc_table_remove_uncounted_locked(struct kc_table *table, u64 hash,
+				      struct kcache_found *found)
+{
+	u64 *last = found->slot, *end = &found->home->slot[KCACHE_BUCKET_SLOTS - 1];
+
+	assert_stripe_held(table, hash);
+	if (unlikely(found->home->next)) {
+		shorten_chain_rcu(table, found);
+		return;
+	}
+	while (last < end && READ_ONCE(last[1]))
+		last++;
+	kc_bucket_write_begin(found->home);
+	WRITE_ONCE(*found->slot, READ_ONCE(*last));
+	WRITE_ONCE(*last, 0);
+	kc_bucket_write_end(found->home);
+}
+
+/**
+ * kc_table_remove_locked() - empty a slot
+ * @table: where
+ * @hash: of the key
+ * @found: the slot, found under this hold of the stripe
+ *
+ * Context: As kc_table_remove_uncounted_locked().
+ */
+void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_found *found)
+{
+	kc_table_remove_uncounted_locked(table, hash, found);
+	kc_table_removed(table, 1);
 }
 
 /* So few entries that the table should shrink, with room not to grow again at once. */

@@ -15,6 +15,7 @@
 #define KC_TABLE_H
 
 #include <linux/percpu_counter.h>
+#include <linux/prefetch.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
@@ -135,6 +136,13 @@ static __always_inline bool kc_table_find_rcu(struct kc_table *table, u64 hash, 
 	return kc_table_find_again_rcu(table, hash, key, key_len, found);
 }
 
+/* The bucket of @hash will soon be written. RCU read section. */
+static inline void kc_table_prefetch_rcu(struct kc_table *table, u64 hash)
+{
+	prefetchw(kcache_view_bucket(table, KCACHE_BUCKETS,
+				     kcache_bucket_at(hash, READ_ONCE(*table->size))));
+}
+
 bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32 key_len,
 			  struct kcache_found *found);
 bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
@@ -176,7 +184,6 @@ static inline u32 kc_found_frequency(const struct kcache_found *found)
 	return kc_slot_frequency(READ_ONCE(*found->slot));
 }
 
-void kc_table_prefetch_rcu(struct kc_table *table, u64 hash);
 void kc_table_use_slot_rcu(u64 *slot, u64 value);
 void kc_table_use_hash_rcu(struct kc_table *table, u64 hash);
 
@@ -187,12 +194,21 @@ static __always_inline void kc_table_use_rcu(const struct kcache_found *found)
 		kc_table_use_slot_rcu(found->slot, found->value);
 }
 
-int kc_table_insert_locked(struct kc_table *table, u64 hash, u64 offset, u32 frequency);
+int kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
+			   u64 offset, u32 frequency);
 void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
 			     u64 offset, u32 frequency);
 void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
 				   struct kcache_found *found, u32 frequency);
 void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_found *found);
+void kc_table_remove_uncounted_locked(struct kc_table *table, u64 hash,
+				      struct kcache_found *found);
+
+/* So many were removed by kc_table_remove_uncounted_locked(). */
+static inline void kc_table_removed(struct kc_table *table, u32 nr)
+{
+	percpu_counter_sub(&table->nr_entries, nr);
+}
 
 /* Are there more entries than the buckets should hold? */
 static inline bool kc_table_wants_split(struct kc_table *table)

@@ -30,13 +30,31 @@ static __always_inline bool kc_user_get(void *to, const void __user *from, size_
 	return !left;
 }
 
-/* Copies out. False if @to is not the caller's memory, or not there. */
+/*
+ * Copies out. False if @to is not the caller's memory, or not there. The last bytes, less
+ * than a word, are copied as a word that overlaps what comes before: the stock copy takes
+ * them one by one.
+ */
 static __always_inline bool kc_user_put(void __user *to, const void *from, size_t len)
 {
+	size_t words = len & ~7UL;
+
 	if (unlikely(should_fail_usercopy() || !access_ok(to, len)))
 		return false;
 	instrument_copy_to_user(to, from, len);
-	return !raw_copy_to_user(to, from, len);
+	if (words == len || !words)
+		return !raw_copy_to_user(to, from, len);
+	if (unlikely(raw_copy_to_user(to, from, words)))
+		return false;
+	if (!user_access_begin(to + len - 8, 8))
+		return false;
+	unsafe_put_user(*(const u64 *)(from + len - 8), (u64 __user *)(to + len - 8), err_end);
+	user_access_end();
+	return true;
+
+err_end:
+	user_access_end();
+	return false;
 }
 
 /**

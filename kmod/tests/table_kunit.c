@@ -95,12 +95,14 @@ static int grow_overflow(struct rig *rig)
 static int link_id(struct rig *rig, u32 id)
 {
 	u64 hash = hash_of(rig, id);
+	struct kcache_found found;
 	int err;
 
 	do {
 		rcu_read_lock();
 		kc_table_lock(&rig->table, hash);
-		err = kc_table_insert_locked(&rig->table, hash, offset_of(id), 0);
+		kc_table_find_locked(&rig->table, hash, &id, sizeof(id), &found);
+		err = kc_table_insert_locked(&rig->table, hash, &found, offset_of(id), 0);
 		kc_table_unlock(&rig->table, hash);
 		rcu_read_unlock();
 	} while (err == -ENOSPC && !grow_overflow(rig));
@@ -213,6 +215,7 @@ static void entries_are_found_until_they_are_removed(struct kunit *test)
 static void full_chain_is_enospc_until_there_are_overflow_buckets(struct kunit *test)
 {
 	struct rig *rig = new_rig(test, 2000);
+	struct kcache_found found;
 	u64 hash;
 	u32 ids[8];
 	int err;
@@ -222,7 +225,8 @@ static void full_chain_is_enospc_until_there_are_overflow_buckets(struct kunit *
 	hash = hash_of(rig, ids[7]);
 	rcu_read_lock();
 	kc_table_lock(&rig->table, hash);
-	err = kc_table_insert_locked(&rig->table, hash, offset_of(ids[7]), 0);
+	kc_table_find_locked(&rig->table, hash, &ids[7], sizeof(ids[7]), &found);
+	err = kc_table_insert_locked(&rig->table, hash, &found, offset_of(ids[7]), 0);
 	kc_table_unlock(&rig->table, hash);
 	rcu_read_unlock();
 	KUNIT_EXPECT_EQ(test, err, -ENOSPC);
@@ -335,7 +339,8 @@ static bool find_with_strange_slot(struct rig *rig, u32 id, u64 offset)
 
 	rcu_read_lock();
 	kc_table_lock(&rig->table, hash);
-	kc_table_insert_locked(&rig->table, hash, offset, 0);
+	kc_table_find_locked(&rig->table, hash, &id, sizeof(id), &found);
+	kc_table_insert_locked(&rig->table, hash, &found, offset, 0);
 	kc_table_unlock(&rig->table, hash);
 	yes = kc_table_find_rcu(&rig->table, hash, &id, sizeof(id), &found);
 	kc_table_lock(&rig->table, hash);

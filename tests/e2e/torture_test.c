@@ -8,9 +8,9 @@
  * than what was known to be stored or gone when the read began, nor younger than
  * what was ever begun to be stored.
  *
- * It lasts as many operations as it has, TORTURE=N times as many. TORTURE_READERS=get,
- * borrow or call leaves one kind of readers. That it catches what it is there
- * for is shown by torture_broken.sh.
+ * It lasts as many operations as it has, TORTURE=N times as many, or if it is given
+ * TORTURE_SECONDS that long. TORTURE_READERS=get, borrow or call leaves one kind of
+ * readers. That it catches what it is there for is shown by torture_broken.sh.
  */
 #define KTAP_DEVICE
 #include "ktap.h"
@@ -18,6 +18,8 @@
 #include <sched.h>
 
 #include <kcache.h>
+
+#include "record.h"
 
 #define KIB	1024
 #define MIB	(1024 * KIB)
@@ -38,89 +40,7 @@ static void atomic_raise(__u64 *where, __u64 to)
 		;
 }
 
-/* -------- values that can be checked -------- */
-
-/*
- * A value is one record or, after APPEND, several with rising versions. All bytes of
- * a record follow from its key, its version and its length.
- */
-struct record {
-	__u64 check;
-	__u64 version;
-	__u32 key_nr;
-	__u32 len;	/* of all of it, at least that of this header */
-};
-
-#define STEP	0x9e3779b97f4a7c15ULL
-
-static __u64 mix(__u64 a, __u64 b, __u64 c)
-{
-	a = (a + STEP) * 0xbf58476d1ce4e5b9ULL + b;
-	a = (a ^ a >> 29) * 0x94d049bb133111ebULL + c;
-	return (a ^ a >> 31) * STEP;
-}
-
-static void make_record(void *at, __u32 key_nr, __u64 version, __u32 len)
-{
-	struct record record = { mix(key_nr, version, len), version, key_nr, len };
-	__u64 word = record.check;
-	size_t done;
-
-	memcpy(at, &record, sizeof(record));
-	for (done = sizeof(record); done < len; done += 8) {
-		word += STEP;
-		memcpy((char *)at + done, &word, len - done < 8 ? len - done : 8);
-	}
-}
-
-/* What is wrong with the record, of which @len bytes are there; it may be changing. */
-static const char *wrong_record(const void *at, size_t len, __u32 key_nr, struct record *record)
-{
-	const char *bytes = at;
-	__u64 word, there;
-	size_t done;
-
-	if (len < sizeof(*record))
-		return "shorter than its header";
-	memcpy(record, at, sizeof(*record));
-	if (record->key_nr != key_nr)
-		return "another key's";
-	if (record->len < sizeof(*record) || record->len > len)
-		return "of another length";
-	if (record->check != mix(key_nr, record->version, record->len))
-		return "a mixture in its header";
-	word = record->check;
-	for (done = sizeof(*record); done + 8 <= record->len; done += 8) {
-		word += STEP;
-		memcpy(&there, bytes + done, 8);
-		if (there != word)
-			return "a mixture";
-	}
-	word += STEP;
-	if (memcmp(bytes + done, &word, record->len - done))
-		return "a mixture at its end";
-	return NULL;
-}
-
-/* NULL, and the version of its last record; or what is wrong with it. */
-static const char *wrong_value(const void *value, size_t len, __u32 key_nr, __u64 *version)
-{
-	const char *wrong;
-	struct record record;
-	size_t done = 0;
-
-	*version = 0;
-	do {
-		wrong = wrong_record((const char *)value + done, len - done, key_nr, &record);
-		if (wrong)
-			return wrong;
-		if (record.version <= *version)
-			return "a chain of records out of order";
-		*version = record.version;
-		done += record.len;
-	} while (done < len);
-	return NULL;
-}
+/* -------- values that can be checked: records, and -------- */
 
 /*
  * Numbers, which ADD changes in place: of 19 digits, 7 modulo 97. Their version is
@@ -161,6 +81,7 @@ static struct shared {
 	} key[NR_KEYS];
 	__u8 popped[NR_RECORDS][VERSIONS_MAX / 8];
 	int left;		/* of those who have a quota to do */
+	__u64 end_ms;		/* if it is not 0, when all end */
 	struct {
 		__u64 gets, hits, invalid, again, too_small;
 	} read[4];
@@ -207,6 +128,13 @@ static int times(void)
 	return n > 0 ? n : 1;
 }
 
+static int seconds(void)
+{
+	const char *text = getenv("TORTURE_SECONDS");
+
+	return text ? atoi(text) : 0;
+}
+
 static void choose_kinds(void)
 {
 	const char *readers = getenv("TORTURE_READERS");
@@ -224,17 +152,17 @@ static void did_quota(int *quota)
 		atomic_add(&shared->left, -1);
 }
 
-static bool is_going_on(void)
-{
-	return atomic_get(&shared->left) > 0;
-}
-
 static __u64 now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+}
+
+static bool is_going_on(void)
+{
+	return atomic_get(&shared->left) > 0 && (!shared->end_ms || now_ms() < shared->end_ms);
 }
 
 /* -------- writers -------- */
@@ -772,7 +700,11 @@ static void torture(void)
 		before[i] = sysfs_number(path);
 	}
 	store_all();
-	alarm(KTAP_SECONDS * times());
+	alarm(KTAP_SECONDS * times() + seconds());
+	if (seconds()) {
+		plan.writer_ops = plan.reader_ops = 0;
+		shared->end_ms = now_ms() + seconds() * 1000ULL;
+	}
 	in_processes(NR_READERS + NR_WRITERS + 3, one_of_all);
 
 	for (i = at = 0; i < NR(names); i++) {
@@ -796,15 +728,21 @@ static void torture(void)
 	CHECK(sysfs_number("stats/bytes_allocated") <= sysfs_number("limits/max_bytes"));
 }
 
-TEST(every_value_read_was_stored_whole_and_is_not_older_than_known)
+/* A cache that was small when it was loaded has small chunks, and stays small. */
+static void make_plan(bool is_small)
 {
 	plan.writer_ops = 6000;
 	plan.reader_ops = 8000;
-	plan.large = 600 * KIB;
-	plan.limits[0] = 8 * MIB;
-	plan.limits[1] = 9 * MIB;
-	plan.limits[2] = 16 * MIB;
-	plan.limits[3] = 40 * MIB;
+	plan.large = is_small ? 32 * KIB - 2 * KIB : 600 * KIB;
+	plan.limits[0] = is_small ? MIB : 8 * MIB;
+	plan.limits[1] = is_small ? MIB : 9 * MIB;
+	plan.limits[2] = is_small ? 5 * MIB / 4 : 16 * MIB;
+	plan.limits[3] = is_small ? 3 * MIB : 40 * MIB;
+}
+
+TEST(every_value_read_was_stored_whole_and_is_not_older_than_known)
+{
+	make_plan(number_in("/sys/module/kcache/parameters/max_bytes") < 64 * MIB);
 	torture();
 }
 
@@ -842,12 +780,7 @@ static void torture_small(int nr)
 {
 	(void)nr;
 	begin_empty();
-	plan.writer_ops = 6000;
-	plan.reader_ops = 8000;
-	plan.large = 32 * KIB - 2 * KIB;
-	plan.limits[0] = plan.limits[1] = MIB;
-	plan.limits[2] = 5 * MIB / 4;
-	plan.limits[3] = 3 * MIB;
+	make_plan(true);
 	torture();
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "choose.h"
 #include "model.h"
 
 __attribute__((format(printf, 2, 3)))
@@ -38,7 +39,7 @@ static bool gives_value(const struct kcache_op *op)
 }
 
 /* A sign, up to 20 characters in all, and in the range of 64 bits. */
-static bool parse(const struct model *m, s64 *number)
+bool model_number(const struct model *m, s64 *number)
 {
 	bool is_negative = m->len && m->value[0] == '-';
 	__int128 v = 0;
@@ -90,7 +91,7 @@ static struct errors possible_errors(const struct model *m, const struct outcome
 	may_fail(&errors, gives_value(op) && o->bad_out && o->bad_out <= m->len, -EFAULT);
 	may_fail(&errors, extends && op->value_len + m->len > o->value_max, -EFBIG);
 	if (op->opcode == KCACHE_OP_ADD)
-		may_fail(&errors, !parse(m, &number) ||
+		may_fail(&errors, !model_number(m, &number) ||
 			 __builtin_add_overflow(number, op->delta, &number), -ERANGE);
 	return errors;
 }
@@ -213,7 +214,7 @@ bool model_agrees(struct model *m, const struct outcome *o)
 		return false;
 	if (op->opcode == KCACHE_OP_ADD) {
 		sum = op->number;
-		if (is_there && parse(m, &sum))
+		if (is_there && model_number(m, &sum))
 			sum += op->delta;
 		if (o->got.number != sum)
 			return disagree(o, "sum %lld, it is %lld", o->got.number, sum);
@@ -231,11 +232,6 @@ bool model_agrees(struct model *m, const struct outcome *o)
 
 /* -------- chance -------- */
 
-static u64 below(u64 n)
-{
-	return shim_random() % n;
-}
-
 static u32 random_flags(u32 opcode)
 {
 	static const u32 of_set[] = {
@@ -246,37 +242,43 @@ static u32 random_flags(u32 opcode)
 
 	switch (opcode) {
 	case KCACHE_OP_SET:
-		return of_set[below(sizeof(of_set) / sizeof(of_set[0]))];
+		return of_set[choose(sizeof(of_set) / sizeof(of_set[0]))];
 	case KCACHE_OP_GET:
-		return below(4) ? 0 : KCACHE_TOUCH;
+		return choose(4) ? 0 : KCACHE_TOUCH;
 	case KCACHE_OP_ADD:
-		return below(2) ? 0 : KCACHE_INITIAL;
+		return choose(2) ? 0 : KCACHE_INITIAL;
 	case KCACHE_OP_REMOVE:
 	case KCACHE_OP_APPEND:
 	case KCACHE_OP_PREPEND:
-		return below(3) ? 0 : KCACHE_IF_VERSION;
+		return choose(3) ? 0 : KCACHE_IF_VERSION;
 	}
 	return 0;
+}
+
+/* Of any length for ADD. Others have no use for it, and must not look at it. */
+static s64 random_number(u32 opcode)
+{
+	return opcode == KCACHE_OP_ADD ? (s64)choose_any() >> choose(64) : (s64)choose(1 << 8);
 }
 
 struct kcache_op model_random_op(const struct model *m, const char *key, u8 *in, u8 *out,
 				 u32 longest)
 {
-	u32 opcode = below(4) ? KCACHE_OP_GET + below(9) : KCACHE_OP_SET;
+	u32 opcode = choose(4) ? KCACHE_OP_GET + choose(9) : KCACHE_OP_SET;
 	struct kcache_op op = op_on(opcode, key);
-	u32 len = below(3) ? below(40) : below(longest + 1);
+	u32 len = choose(3) ? choose(40) : choose(longest + 1);
 
 	op.flags = random_flags(opcode);
-	if (below(3))
-		fill(in, len, shim_random());
+	if (choose(3))
+		fill(in, len, choose(1 << 16));
 	else			/* a number, mostly */
-		len = sprintf((char *)in, "%lld", (s64)shim_random() >> below(64));
+		len = sprintf((char *)in, "%lld", (s64)choose_any() >> choose(64));
 	if (takes_value(&op))
 		VALUE(&op, in, len);
-	OUT(&op, out, below(12) ? longest : m->len / 2);
-	op.delta = (s64)shim_random() >> below(64);
-	op.number = (s64)shim_random() >> below(64);
-	op.client_flags = below(2) ? 0 : shim_random();
-	op.version = below(4) ? m->version : m->version + 1;
+	OUT(&op, out, choose(12) ? longest : m->len / 2);
+	op.delta = random_number(opcode);
+	op.number = random_number(opcode);
+	op.client_flags = choose(2) ? 0 : choose_any();
+	op.version = choose(4) ? m->version : m->version + 1;
 	return op;
 }

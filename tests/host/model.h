@@ -48,7 +48,10 @@ bool model_agrees(struct model *model, const struct outcome *outcome);
 
 bool model_is_there(const struct model *model, u64 now);
 
-/* A random operation on a key, that makes sense more often than not. */
+/* The number that the value is for ADD, if it is one. */
+bool model_number(const struct model *model, s64 *number);
+
+/* An operation on a key as choose() has it, that makes sense more often than not. */
 struct kcache_op model_random_op(const struct model *model, const char *key, u8 *in, u8 *out,
 				 u32 longest);
 

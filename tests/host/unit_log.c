@@ -692,6 +692,7 @@ static void *add_run_elsewhere(void *size)
 /* It is sealed without the mutex, so there must be order by itself: TSan looks on. */
 KTAP_TEST(a_run_has_memory_as_far_as_its_entry_reaches)
 {
+	struct kc_log_bytes bytes;
 	u32 chunk, block;
 	u64 empty;
 
@@ -705,6 +706,10 @@ KTAP_TEST(a_run_has_memory_as_far_as_its_entry_reaches)
 	EXPECT_EQ(shim_page_bytes_in_use(), empty + chunk + block);
 	ASSERT(add_run(chunk + 3 * block, 3));
 	EXPECT_EQ(shim_page_bytes_in_use(), empty + 2 * chunk + 4 * block);
+	mutex_lock(&arena.mutex);
+	kc_log_count_locked(&log_, &bytes);
+	mutex_unlock(&arena.mutex);
+	EXPECT_EQ(bytes.queue[KC_SMALL], 7 * chunk + 4 * block);
 	end();
 }
 

@@ -12,6 +12,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 #include <linux/pagemap.h>
 #include <linux/workqueue.h>
 
@@ -393,6 +394,33 @@ KTAP_TEST(memory_that_is_fleeting_or_unmapped_stays_away)
 	shim_user_clear();
 }
 
+KTAP_TEST(what_is_outside_of_the_users_memory_is_not_there)
+{
+	char all[48] = "", *user = all + 16, kernel[32] = "";
+	unsigned int word = 7;
+	struct iov_iter iter;
+
+	shim_user_bound(user, 16);
+	EXPECT(access_ok(user, 16) && access_ok(all, 1) && !access_ok(user + 1, 16));
+	EXPECT(!access_ok(user, -1UL) && !access_ok((char *)-8UL, 16));
+	EXPECT_EQ(raw_copy_from_user(kernel, user + 10, 10), 4);
+	EXPECT_EQ(raw_copy_to_user(user - 1, kernel, 2), 2);
+	EXPECT_EQ(fault_in_safe_writeable(user + 15, 3), 2);
+	EXPECT_EQ(copy_to_user(user + 16, kernel, 1), 1);
+	EXPECT_EQ(get_user(word, (unsigned int *)(user + 13)), -EFAULT);
+	EXPECT_EQ(word, 0);
+	EXPECT_EQ(put_user(7, (unsigned int *)(user + 12)), 0);
+	EXPECT_EQ(check_zeroed_user(user, 12), 1);
+	EXPECT_EQ(check_zeroed_user(user, 13), 0);
+	EXPECT_EQ(check_zeroed_user(user - 1, 2), -EFAULT);
+	import_ubuf(ITER_SOURCE, user + 12, 10, &iter);
+	EXPECT_EQ(copy_from_iter(kernel, 4, &iter), 4);
+	EXPECT_EQ(copy_from_iter(kernel, 4, &iter), 0);
+	EXPECT_EQ(iov_iter_count(&iter), 6);
+	shim_user_bound(NULL, 0);
+	EXPECT(access_ok(all, -1UL));
+}
+
 /* -------- the rest -------- */
 
 static int nr_runs;
@@ -446,6 +474,27 @@ KTAP_TEST(kstrtos64_takes_what_the_kernels_takes)
 	EXPECT_EQ(kstrtos64(" 1", 10, &n), -EINVAL);
 	EXPECT_EQ(kstrtos64("1\n\n", 10, &n), -EINVAL);
 	EXPECT_EQ(kstrtos64("--1", 10, &n), -EINVAL);
+}
+
+KTAP_TEST(other_numbers_are_taken_as_the_kernel_takes_them)
+{
+	u8 bytes[2];
+	char hex[3] = "";
+	u64 n;
+	u32 small;
+
+	EXPECT(!kstrtou64("18446744073709551615\n", 10, &n) && n == U64_MAX);
+	EXPECT(!kstrtou64("+007", 10, &n) && n == 7);
+	EXPECT_EQ(kstrtou64("18446744073709551616", 10, &n), -ERANGE);
+	EXPECT_EQ(kstrtou64("-1", 10, &n), -EINVAL);
+	EXPECT_EQ(kstrtou64("1 ", 10, &n), -EINVAL);
+	EXPECT(!kstrtou32("4294967295", 10, &small) && small == U32_MAX);
+	EXPECT_EQ(kstrtou32("4294967296", 10, &small), -ERANGE);
+	EXPECT(!hex2bin(bytes, "aF09", 2) && bytes[0] == 0xaf && bytes[1] == 9);
+	EXPECT_EQ(hex2bin(bytes, "0g", 1), -EINVAL);
+	EXPECT_EQ(hex2bin(bytes, "\0" "1", 1), -EINVAL);
+	hex_byte_pack(hex, 0x5e);
+	EXPECT_MEM(hex, "5e", 3);
 }
 
 static void note_cpu(void *arg)

@@ -77,11 +77,13 @@ static u64 make_entry(u32 key)
 static int insert(u32 key)
 {
 	u64 offset = offset_of[key] ? offset_of[key] : make_entry(key);
+	struct kcache_found found;
 	int err;
 
 	rcu_read_lock();
 	kc_table_lock(&table, hash_of(key));
-	err = kc_table_insert_locked(&table, hash_of(key), offset, 0);
+	EXPECT(!kc_table_find_locked(&table, hash_of(key), &key, sizeof(key), &found));
+	err = kc_table_insert_locked(&table, hash_of(key), &found, offset, 0);
 	kc_table_unlock(&table, hash_of(key));
 	rcu_read_unlock();
 	is_in[key] |= !err;
@@ -392,10 +394,11 @@ KTAP_TEST(a_tag_is_not_taken_for_a_key)
 	memcpy(entry_at(make_entry(2))->data, &b, 4);
 	rcu_read_lock();
 	kc_table_lock(&table, hash_of(a));
-	EXPECT_EQ(kc_table_insert_locked(&table, hash_of(a), offset_of[1], 0), 0);
-	EXPECT(!kc_table_find_locked(&table, hash_of(b), &b, 4, &found));
+	EXPECT(!kc_table_find_locked(&table, hash_of(a), &a, 4, &found));
+	EXPECT_EQ(kc_table_insert_locked(&table, hash_of(a), &found, offset_of[1], 0), 0);
 	EXPECT(!kc_table_find_locked(&table, hash_of(a), &a, 3, &found));
-	EXPECT_EQ(kc_table_insert_locked(&table, hash_of(b), offset_of[2], 0), 0);
+	EXPECT(!kc_table_find_locked(&table, hash_of(b), &b, 4, &found));
+	EXPECT_EQ(kc_table_insert_locked(&table, hash_of(b), &found, offset_of[2], 0), 0);
 	EXPECT(kc_table_find_locked(&table, hash_of(b), &b, 4, &found));
 	EXPECT_EQ(found.offset, offset_of[2]);
 	EXPECT(kc_table_find_offset_locked(&table, hash_of(b), offset_of[2], &found));

@@ -19,9 +19,9 @@ static const struct {
 } units[] = {
 	{ "ms", 1 },
 	{ "s", 1000 },
-	{ "m", 60 * 1000 },
-	{ "h", 60 * 60 * 1000 },
-	{ "d", 24 * 60 * 60 * 1000 },
+	{ "m", 60ULL * 1000 },
+	{ "h", 60ULL * 60 * 1000 },
+	{ "d", 24ULL * 60 * 60 * 1000 },
 };
 
 /* The unit that @text starts with; *@text is moved behind it. 0: none. */

@@ -305,5 +305,6 @@ int cmd_info(const struct command_line *line)
 		print_info_json(line, &info, &limits);
 	else
 		print_info_text(line, &info, &limits);
+	free(limits.all);
 	return EXIT_DONE;
 }

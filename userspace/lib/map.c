@@ -31,7 +31,8 @@ static bool view_init(struct kcache_view *view, const void *map, uint64_t bytes)
 	if (header->layout != KCACHE_MAP_LAYOUT)
 		return false;
 	for (region = 0; region < KCACHE_NR_REGIONS; region++) {
-		if (header->at[region] > bytes || header->bytes[region] < KCACHE_MAP_SLACK ||
+		if (header->at[region] % sizeof(struct kcache_bucket) ||
+		    header->at[region] > bytes || header->bytes[region] < KCACHE_MAP_SLACK ||
 		    header->bytes[region] > bytes - header->at[region])
 			return false;
 		view->base[region] = (const uint8_t *)map + header->at[region];
@@ -219,7 +220,7 @@ static inline int get_once(struct kcache_map *map, uint64_t hash, const void *ke
 	fits = from && len <= size;
 	if (likely(fits))
 		memcpy(value, from, len);
-	else if (is_quick)
+	else if (is_quick || !from)
 		return -EAGAIN;
 	if (unlikely(!kcache_found_is_valid(&found)))
 		return -EAGAIN;
@@ -293,7 +294,7 @@ int kcache_borrow(struct kcache *cache, const void *key, size_t key_len,
 		borrow->value_len = len;
 		borrow->seq_at = &found.home->seq;
 		borrow->seq = found.seq;
-		if (!kcache_borrow_is_valid(borrow))
+		if (!borrow->value || !kcache_borrow_is_valid(borrow))
 			continue;
 		if (is_dead)
 			return missed(map);

@@ -16,6 +16,9 @@
 #define KCACHE_LOAD_ACQUIRE(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define KCACHE_READ_BARRIER()	__atomic_thread_fence(__ATOMIC_ACQUIRE)
 
+/* No chain is as long; of one that seems to be, the kernel is asked. */
+#define KCACHE_HOPS_MAX		1024
+
 /*
  * Where the mapping is, as the kernel said when it was made. @header NULL: nowhere.
  * Behind @bytes of each region are KCACHE_MAP_SLACK more, so that whatever begins

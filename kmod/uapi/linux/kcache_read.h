@@ -58,6 +58,8 @@
  *				many bytes of it lie in one piece; NULL if they are
  *				fewer than len, or none
  *   kcache_view_table_size(view)	where the size of the table is
+ *   KCACHE_HOPS_MAX	if he does not trust the arena to be in order: after so many
+ *				overflow buckets in a chain, begin again
  */
 #ifndef _UAPI_LINUX_KCACHE_READ_H
 #define _UAPI_LINUX_KCACHE_READ_H
@@ -188,6 +190,17 @@ kcache_view_bucket(const struct kcache_view *view, enum kcache_region region, __
 						      sizeof(struct kcache_bucket), &left);
 }
 
+/* Has the walk of a chain come too far? */
+static __always_inline int kcache_is_endless(__u32 hops)
+{
+#ifdef KCACHE_HOPS_MAX
+	return hops > KCACHE_HOPS_MAX;
+#else
+	(void)hops;
+	return 0;
+#endif
+}
+
 /* Step 1. False: begin again. */
 static __always_inline int kcache_chain_begin(const struct kcache_view *view, __u64 hash,
 					      __u64 *size, struct kcache_found *found)
@@ -221,8 +234,8 @@ kcache_find_by(const struct kcache_view *view, __u64 hash, const void *key, __u3
 {
 	enum kcache_find_result result;
 	struct kcache_bucket *bucket;
+	__u32 next, hops = 0;
 	__u64 size;
-	__u32 next;
 
 	if (!kcache_chain_begin(view, hash, &size, found))
 		return KCACHE_CHANGED;
@@ -234,7 +247,7 @@ kcache_find_by(const struct kcache_view *view, __u64 hash, const void *key, __u3
 		if (!next)
 			break;
 		/* Only a chain that did not change is sure to end. */
-		if (!kcache_found_is_valid(found))
+		if (!kcache_found_is_valid(found) || kcache_is_endless(++hops))
 			return KCACHE_CHANGED;
 		bucket = kcache_view_bucket(view, KCACHE_OVERFLOW, next - 1ULL);
 		if (!bucket)

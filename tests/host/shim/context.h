@@ -30,6 +30,8 @@ struct shim_thread {
 	int preempt_depth;
 	int pagefault_depth;
 	bool is_killed;
+	bool is_capable;
+	uint32_t fsuid;
 	uint64_t random;	/* for shim_random() */
 	uint64_t noise;		/* for what comes as often as it happens to */
 };

@@ -24,6 +24,7 @@
 #include <linux/string.h>
 #include <linux/pagemap.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "memory.h"
 #include "shim.h"
@@ -130,6 +131,8 @@ static __thread struct {
 	enum shim_mark mark;
 } marks[MARKS_MAX];
 static __thread int nr_marks;
+static __thread const char *user_memory;	/* NULL: all is */
+static __thread size_t user_bytes;
 static __thread u64 nr_faults;
 
 void shim_user_mark(const void *p, size_t len, enum shim_mark mark)
@@ -147,9 +150,32 @@ void shim_user_clear(void)
 	nr_faults = 0;
 }
 
+void shim_user_bound(const void *p, size_t len)
+{
+	user_memory = p;
+	user_bytes = len;
+}
+
 u64 shim_user_faults(void)
 {
 	return nr_faults;
+}
+
+bool access_ok(const void __user *p, unsigned long len)
+{
+	uintptr_t end = (uintptr_t)user_memory + user_bytes;
+
+	return !user_memory || (len <= end && (uintptr_t)p <= end - len);
+}
+
+/* Bytes of @len at @p that are the user's. */
+static size_t within_bounds(const char *p, size_t len)
+{
+	uintptr_t at = (uintptr_t)p - (uintptr_t)user_memory;
+
+	if (!user_memory)
+		return len;
+	return at < user_bytes ? min_t(size_t, len, user_bytes - at) : 0;
 }
 
 /* Bytes that are there from @p on, of @len. */
@@ -157,6 +183,7 @@ static size_t present(const char *p, size_t len)
 {
 	int i;
 
+	len = within_bounds(p, len);
 	for (i = 0; i < nr_marks; i++)
 		if (marks[i].p + marks[i].len > p && marks[i].p < p + len)
 			len = marks[i].p > p ? marks[i].p - p : 0;
@@ -166,7 +193,7 @@ static size_t present(const char *p, size_t len)
 /* Brings @len bytes in. Returns how many of them can be accessed now. */
 static size_t bring_in(const char *p, size_t len)
 {
-	size_t there = len;
+	size_t there = within_bounds(p, len);
 	int i;
 
 	shim_might_sleep("page fault");
@@ -229,4 +256,46 @@ size_t fault_in_safe_writeable(const char __user *p, size_t len)
 {
 	shim_might_sleep("fault_in_safe_writeable");
 	return len - bring_in(p, len);
+}
+
+unsigned long copy_to_user(void __user *to, const void *from, unsigned long len)
+{
+	return access_ok(to, len) ? raw_copy_to_user(to, from, len) : len;
+}
+
+int check_zeroed_user(const void __user *from, size_t size)
+{
+	char byte;
+
+	if (!access_ok(from, size))
+		return -EFAULT;
+	for (; size; size--) {
+		if (raw_copy_from_user(&byte, from++, 1))
+			return -EFAULT;
+		if (byte)
+			return 0;
+	}
+	return 1;
+}
+
+/* -------- iterators -------- */
+
+static size_t advance(struct iov_iter *iter, size_t len)
+{
+	iter->p += len;
+	iter->count -= len;
+	return len;
+}
+
+size_t copy_to_iter(const void *from, size_t len, struct iov_iter *to)
+{
+	len = min_t(size_t, len, to->count);
+	return advance(to, len - copy_to_user(to->p, from, len));
+}
+
+size_t copy_from_iter(void *to, size_t len, struct iov_iter *from)
+{
+	len = min_t(size_t, len, from->count);
+	return advance(from, access_ok(from->p, len) ?
+			     len - raw_copy_from_user(to, from->p, len) : 0);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <linux/jiffies.h>
+#include <linux/kernel.h>
 #include <linux/kstrtox.h>
 #include <linux/list.h>
 #include <linux/random.h>
@@ -228,21 +229,77 @@ const char *__asan_default_options(void)
 
 /* -------- text -------- */
 
+/* Is it digits with at most a newline behind them? */
+static bool is_digits(const char *s)
+{
+	size_t len = strspn(s, "0123456789");
+
+	return len && !(s[len] == '\n' ? s[len + 1] : s[len]);
+}
+
 int kstrtos64(const char *s, unsigned int base, s64 *number)
 {
-	const char *digits = s + (*s == '-' || *s == '+');
-	size_t len = strspn(digits, "0123456789");
 	long long v;
 
 	if (base != 10)
 		shim_die("kstrtos64: only base 10");
-	if (!len || (digits[len] == '\n' ? digits[len + 1] : digits[len]))
+	if (!is_digits(s + (*s == '-' || *s == '+')))
 		return -EINVAL;
 	errno = 0;
 	v = strtoll(s, NULL, 10);
 	if (errno)
 		return -ERANGE;
 	*number = v;
+	return 0;
+}
+
+int kstrtou64(const char *s, unsigned int base, u64 *number)
+{
+	unsigned long long v;
+
+	if (base != 10)
+		shim_die("kstrtou64: only base 10");
+	if (!is_digits(s + (*s == '+')))
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(s, NULL, 10);
+	if (errno)
+		return -ERANGE;
+	*number = v;
+	return 0;
+}
+
+int kstrtou32(const char *s, unsigned int base, u32 *number)
+{
+	u64 v;
+	int err = kstrtou64(s, base, &v);
+
+	if (err)
+		return err;
+	if (v > U32_MAX)
+		return -ERANGE;
+	*number = v;
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	const char *digits = "0123456789abcdefABCDEF", *p = c ? strchr(digits, c) : NULL;
+
+	return !p ? -1 : p - digits < 16 ? p - digits : p - digits - 6;
+}
+
+int hex2bin(u8 *to, const char *from, size_t bytes)
+{
+	int high, low;
+
+	for (; bytes; bytes--, from += 2) {
+		high = hex_digit(from[0]);
+		low = high < 0 ? high : hex_digit(from[1]);
+		if (low < 0)
+			return -EINVAL;
+		*to++ = high << 4 | low;
+	}
 	return 0;
 }
 
@@ -258,5 +315,14 @@ ssize_t strscpy(char *to, const char *from, size_t size)
 		return -E2BIG;
 	}
 	memcpy(to, from, len + 1);
+	return len;
+}
+
+ssize_t strscpy_pad(char *to, const char *from, size_t size)
+{
+	ssize_t len = strscpy(to, from, size);
+
+	if (len >= 0)
+		memset(to + len, 0, size - len);
 	return len;
 }

@@ -24,6 +24,7 @@ void shim_perturb_set(bool is_on);
 
 void shim_set_cpu(int cpu);		/* where this thread runs from now on */
 void shim_kill(bool is_killed);		/* fatal_signal_pending() of this thread */
+void shim_user_is(u32 fsuid, bool is_capable);
 
 void shim_clock_set_ms(u64 ms);
 void shim_clock_advance_ms(u64 ms);
@@ -59,6 +60,11 @@ enum shim_mark {
 /* Marks bytes of user memory, as this thread sees them, in addition to others. */
 void shim_user_mark(const void *p, size_t len, enum shim_mark mark);
 void shim_user_clear(void);
+/*
+ * Of all memory, only these @len bytes are this thread's user's; what is outside is not
+ * mapped, and access_ok() is true below @p + @len and no further. NULL: all is.
+ */
+void shim_user_bound(const void *p, size_t len);
 /* How often an access of this thread met a mark. */
 u64 shim_user_faults(void);
 

@@ -75,7 +75,8 @@ static struct shim_thread *enter(void)
 			continue;
 		self = &threads[i];
 		self->cpu = i % nr_cpu_ids;
-		self->is_killed = false;
+		self->is_killed = self->is_capable = false;
+		self->fsuid = 0;
 		self->random = self->noise = 0x9e3779b97f4a7c15ULL * (i + 1);
 		pthread_setspecific(exit_key, self);
 		return self;
@@ -101,6 +102,12 @@ int raw_smp_processor_id(void)
 void shim_kill(bool is_killed)
 {
 	shim_self()->is_killed = is_killed;
+}
+
+void shim_user_is(u32 fsuid, bool is_capable)
+{
+	shim_self()->fsuid = fsuid;
+	shim_self()->is_capable = is_capable;
 }
 
 bool fatal_signal_pending(struct shim_thread *thread)
@@ -288,6 +295,11 @@ int mutex_lock_killable(struct mutex *mutex)
 		return -EINTR;
 	mutex_lock(mutex);
 	return 0;
+}
+
+int mutex_lock_interruptible(struct mutex *mutex)
+{
+	return mutex_lock_killable(mutex);
 }
 
 bool mutex_trylock(struct mutex *mutex)

@@ -4,6 +4,9 @@
 
 #include <linux/types.h>
 
+#define PAGE_SHIFT	12
+#define PAGE_SIZE	(1UL << PAGE_SHIFT)
+
 #define __GFP_DIRECT_RECLAIM	0x01U
 #define __GFP_KSWAPD_RECLAIM	0x02U
 #define __GFP_RECLAIM		(__GFP_DIRECT_RECLAIM | __GFP_KSWAPD_RECLAIM)

@@ -5,9 +5,6 @@
 #include <linux/gfp.h>
 #include <linux/slab.h>
 
-#define PAGE_SHIFT	12
-#define PAGE_SIZE	(1UL << PAGE_SHIFT)
-
 extern unsigned long shim_totalram_pages;	/* a test may set it */
 
 #define totalram_pages()	shim_totalram_pages

@@ -15,6 +15,7 @@ void mutex_init(struct mutex *mutex);
 void mutex_destroy(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex);
 int mutex_lock_killable(struct mutex *mutex);
+int mutex_lock_interruptible(struct mutex *mutex);
 bool mutex_trylock(struct mutex *mutex);
 void mutex_unlock(struct mutex *mutex);
 

@@ -27,6 +27,11 @@ static inline void percpu_counter_dec(struct percpu_counter *counter)
 	percpu_counter_add(counter, -1);
 }
 
+static inline void percpu_counter_sub(struct percpu_counter *counter, s64 amount)
+{
+	percpu_counter_add(counter, -amount);
+}
+
 static inline s64 percpu_counter_read(struct percpu_counter *counter)
 {
 	return READ_ONCE(counter->count);

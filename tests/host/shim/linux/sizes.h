@@ -3,6 +3,7 @@
 #define SHIM_LINUX_SIZES_H
 
 #define SZ_8K	0x00002000
+#define SZ_16K	0x00004000
 #define SZ_32K	0x00008000
 #define SZ_512K	0x00080000
 #define SZ_1M	0x00100000

@@ -11,6 +11,7 @@
 #include <linux/types.h>
 
 ssize_t strscpy(char *to, const char *from, size_t size);
+ssize_t strscpy_pad(char *to, const char *from, size_t size);
 
 #ifdef SHIM_TSAN
 void *shim_memcpy(void *to, const void *from, size_t len);

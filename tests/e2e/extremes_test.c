@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Much of everything: a clock that jumps, ten thousand open descriptors, ten thousand
+ * mappings, a thousand processes, and a user who knows the secret of the hash and puts
+ * all his keys into one bucket.
+ */
+#define KTAP_DEVICE
+#include "ktap.h"
+
+#include <sys/resource.h>
+
+
+#include "crash.h"
+#include "ttl.h"
+
+#define MANY	10000
+
+/* -------- clocks -------- */
+
+static const time_t wall_clocks[] = {
+	1000000000,	/* 2001 */
+	4000000000,	/* 2096 */
+	86400 * 400,	/* 1971 */
+	2147483640,	/* just before 32 bits are over */
+	1700000000,
+};
+
+static __s64 wall_before, boot_before;
+
+static void restore_wall_clock(void)
+{
+	__s64 now = wall_before + boot_ms() - boot_before;
+	struct timespec time = { .tv_sec = now / 1000, .tv_nsec = now % 1000 * 1000000 };
+
+	clock_settime(CLOCK_REALTIME, &time);
+}
+
+static void turn_wall_clock(int nr)
+{
+	__s64 from[3], to[3];
+	const __s64 ttl_ms[] = { 40, 3600000, 1000000000000 };
+	char key[8];
+	size_t w;
+	int i;
+
+	(void)nr;
+	CHECK_ERR(kcache_open(&handle, NULL, O_RDONLY), 0);
+	for (w = 0; w < 4 * NR(wall_clocks); w++) {
+		struct timespec time = { .tv_sec = wall_clocks[w % NR(wall_clocks)] };
+
+		for (i = 0; i < 3; i++) {
+			snprintf(key, sizeof(key), "key%d", i);
+			if (w && i)
+				continue;	/* those of before go on */
+			from[i] = boot_ms();
+			WORKS(OP(SET, key, VALUE("value"), .ttl_ms = ttl_ms[i]));
+			to[i] = boot_ms();
+		}
+		MUST(clock_settime(CLOCK_REALTIME, &time));
+		CHECK(clock_ms(CLOCK_REALTIME) / 1000 - time.tv_sec < 1000);
+		do {
+			for (i = 0; i < 3; i++) {
+				CASE("key%d, clock %zu", i, w);
+				snprintf(key, sizeof(key), "key%d", i);
+				check_ttl(key, from[i], to[i], ttl_ms[i]);
+			}
+		} while (boot_ms() < to[0] + ttl_ms[0] + 5);
+		HOLDS_NOT("key0");
+	}
+}
+
+TEST(wall_clock_that_jumps_changes_no_expiry)
+{
+	int status;
+	pid_t pid;
+
+	wall_before = clock_ms(CLOCK_REALTIME);
+	boot_before = boot_ms();
+	pid = start_process(turn_wall_clock, 0);
+	MUST(waitpid(pid, &status, 0));
+	restore_wall_clock();
+	CHECK(WIFEXITED(status));
+	if (WEXITSTATUS(status))
+		_exit(WEXITSTATUS(status));
+	HOLDS("key1", "value");
+}
+
+/* -------- ten thousand of something -------- */
+
+static void raise_files(rlim_t limit)
+{
+	struct rlimit all = { limit, limit };
+
+	MUST(setrlimit(RLIMIT_NOFILE, &all));
+}
+
+static void hold_many_descriptors(int nr)
+{
+	int *fds = malloc(2 * MANY * sizeof(*fds)), i;
+	__u64 hits = sysfs_number("stats/hits");
+	char key[24], out[24];
+	struct kcache_op op;
+
+	(void)nr;
+	raise_files(2 * MANY + 100);
+	for (i = 0; i < MANY; i++) {
+		CASE("descriptor %d", i);
+		fds[i] = MUST(open(DEVICE, O_RDWR | O_CLOEXEC));
+		/* Each keeps the beginning of a line, and a page of hints. */
+		snprintf(key, sizeof(key), "fd%d ", i);
+		CHECK_EQ(write(fds[i], key, strlen(key)), (ssize_t)strlen(key));
+		fds[MANY + i] = MUST(ioctl(fds[i], KCACHE_IOC_HINTS, 0));
+	}
+	for (i = 0; i < MANY; i++) {
+		CASE("descriptor %d", i);
+		snprintf(key, sizeof(key), "v%d\n", i);
+		CHECK_EQ(write(fds[i], key, strlen(key)), (ssize_t)strlen(key));
+		snprintf(key, sizeof(key), "fd%d", i);
+		op = OP(GET, key, INTO(out));
+		CHECK_ERR(run_on(fds[MANY - 1 - i], &op), 0);
+		CHECK_EQ(atoi(out + 1), i);
+	}
+	CHECK_EQ(sysfs_number("stats/hits"), hits + MANY);
+	CHECK(number_in("/sys/module/kcache/refcnt") >= MANY);
+	/* All at once, by the end of the process. */
+}
+
+TEST(ten_thousand_open_descriptors)
+{
+	unsigned long long refs = number_in("/sys/module/kcache/refcnt");
+	int i;
+
+	end_process(start_process(hold_many_descriptors, 0));
+	for (i = 0; number_in("/sys/module/kcache/refcnt") > refs; i++) {
+		CHECK(i < 20000);
+		milliseconds_pass(1);
+	}
+	HOLDS("fd9999", "v9999");
+	check_account();
+	check_flush();
+}
+
+static void hold_many_mappings(int nr)
+{
+	struct kcache_info info = { .size = sizeof(info) };
+	const struct kcache_map_header *header;
+	unsigned long long at, max_bytes = sysfs_number("limits/max_bytes");
+	char **maps = malloc(MANY * sizeof(*maps)), value[2000], key[16];
+	int i, round;
+
+	(void)nr;
+	memset(value, 'v', sizeof(value));
+	MUST(ioctl(cache, KCACHE_IOC_INFO, &info));
+	header = MUST(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, cache, 0));
+	/* A third shows the header, the others the same few MiB of buckets and segments. */
+	for (i = 0; i < MANY; i++) {
+		CASE("mapping %d", i);
+		at = i % 3 == 0 ? 0 : header->at[i % 3 == 1 ? KCACHE_BUCKETS : KCACHE_SEGMENTS];
+		at += i % 3 == 2 ? (i % 64) * PAGE * 16ULL : 0;
+		maps[i] = MUST(mmap(NULL, 64 * KIB, PROT_READ, MAP_SHARED, cache, at));
+		CHECK(i % 3 || !memcmp(maps[i], header, sizeof(*header) - sizeof(header->secret)));
+	}
+	/* Memory comes and goes below all of them. */
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 8000; i++) {
+			snprintf(key, sizeof(key), "key%d", i);
+			WORKS(OP(SET, key, BYTES(value, sizeof(value))));
+		}
+		for (i = 0; i < MANY; i++) {
+			CASE("mapping %d, round %d", i, round);
+			*(volatile char *)(maps[i] + i % 16 * PAGE);
+			CHECK(i % 3 || *(__u32 *)maps[i] == KCACHE_MAP_LAYOUT);
+		}
+		CHECK_ERR(set_max_bytes(8 * MIB), 0);
+		MUST(ioctl(cache, KCACHE_IOC_FLUSH, 0));
+		CHECK_ERR(set_max_bytes(max_bytes), 0);
+	}
+	for (i = 0; i < MANY; i += 2)
+		MUST(munmap(maps[i], 64 * KIB));
+	for (i = 1; i < MANY; i += 2)
+		*(volatile char *)maps[i];
+	/* The rest by the end of the process. */
+}
+
+TEST(ten_thousand_mappings)
+{
+	unsigned long long refs = number_in("/sys/module/kcache/refcnt");
+	int i;
+
+	end_process(start_process(hold_many_mappings, 0));
+	for (i = 0; number_in("/sys/module/kcache/refcnt") > refs; i++) {
+		CHECK(i < 20000);
+		milliseconds_pass(1);
+	}
+	WORKS(OP(SET, "key", VALUE("value")));
+	HOLDS("key", "value");
+	check_account();
+}
+
+#define PROCESSES	1000
+#define ROUNDS		5
+
+static void be_one_of_many(int nr)
+{
+	char key[16], value[16], out[16];
+	struct kcache *mine;
+	size_t len;
+	int i;
+
+	close(cache);
+	cache = MUST(open(DEVICE, O_RDWR | O_CLOEXEC));
+	CHECK_ERR(kcache_open(&mine, NULL, O_RDWR), 0);
+	snprintf(key, sizeof(key), "process%d", nr);
+	for (i = 0; i < ROUNDS; i++) {
+		snprintf(value, sizeof(value), "%d of %d", i, nr);
+		WORKS(OP(SET, key, VALUE(value)));
+		WORKS(OP(ADD, "sum", .delta = nr));
+		CHECK_ERR(kcache_get(mine, key, strlen(key), out, sizeof(out), &len), 0);
+		CHECK(len == strlen(value) && !memcmp(out, value, len));
+		if (i < ROUNDS - 1)
+			WORKS(OP(POP, key, INTO(out)));
+	}
+}
+
+TEST(thousand_processes)
+{
+	char value[16], key[16];
+	int i;
+
+	WORKS(OP(SET, "sum", VALUE("0")));
+	in_processes(PROCESSES, be_one_of_many);
+	snprintf(value, sizeof(value), "%d", ROUNDS * (PROCESSES - 1) * PROCESSES / 2);
+	HOLDS("sum", value);
+	for (i = 0; i < PROCESSES; i++) {
+		snprintf(key, sizeof(key), "process%d", i);
+		snprintf(value, sizeof(value), "%d of %d", ROUNDS - 1, i);
+		HOLDS(key, value);
+	}
+	CHECK_EQ(sysfs_number("stats/entries"), PROCESSES + 1);
+	check_account();
+	check_flush();
+}
+
+/* -------- one bucket, flooded on purpose -------- */
+
+#define BITS		24	/* of the hash that the keys have in common: more than choose a bucket */
+
+typedef unsigned __int128 u128;
+
+/*
+ * The hash of 16 bytes is the high half of a sum of products modulo 2^128, of which
+ * one is that of the first 8 bytes with @factor. So a step of those bytes by which
+ * that product moves little, modulo 2^(64 + BITS), leads from key to key in the same
+ * bucket: Euclid finds one.
+ */
+static __u64 find_step(u128 factor, u128 *moves)
+{
+	const u128 modulus = (u128)1 << (64 + BITS);
+	u128 r0 = modulus, r1 = factor % modulus, s0 = 0, s1 = 1, q, t;
+	int i;
+
+	/* s * factor = +r or -r modulo modulus, in turn; s grows, r falls. */
+	for (i = 0; r1 >> 46; i++) {
+		q = r0 / r1;
+		t = r0 - q * r1;
+		r0 = r1;
+		r1 = t;
+		t = s0 + q * s1;
+		s0 = s1;
+		s1 = t;
+	}
+	/* Of the two signs, the one that adds: a sum of the last two steps if need be. */
+	if (i % 2) {
+		s1 += s0;
+		r1 = r0 - r1;
+	}
+	*moves = r1;
+	return s1;
+}
+
+static void flood_key(__u64 nr, __u64 step, __u64 *key)
+{
+	key[0] = nr * step;
+	key[1] = 0x6b65796b65796b65ULL;
+}
+
+#define FLOOD	3000
+
+TEST(flood_of_one_bucket_hurts_no_other_key)
+{
+	const struct kcache_map_header *header;
+	unsigned long long overflow, steps = 0, nr = 0, other;
+	__u64 key[2], mask = (1ULL << BITS) - 1, want, step, value[2];
+	u128 moves;
+	char text[16];
+	size_t len;
+	int i;
+
+	header = MUST(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, cache, 0));
+	step = find_step((u128)header->secret[KCACHE_HASH_SHORT + 1] << 64 |
+			 header->secret[KCACHE_HASH_SHORT], &moves);
+	for (i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "other%d", i);
+		WORKS(OP(SET, text, VALUE(text)));
+	}
+	overflow = sysfs_number("stats/overflow_buckets");
+
+	/* Where a carry comes up the bucket changes, once in a long while. */
+	flood_key(0, step, key);
+	want = kcache_hash(header->secret, key, sizeof(key)) & mask;
+	for (; nr < FLOOD; steps++) {
+		CHECK(steps < 100 * FLOOD);
+		flood_key(steps, step, key);
+		if ((kcache_hash(header->secret, key, sizeof(key)) & mask) != want)
+			continue;
+		WORKS(OP_ON(SET, key, sizeof(key), BYTES(key, sizeof(key))));
+		nr++;
+	}
+	NOTE("%llu of %llu keys fall into one bucket; %llu overflow buckets", nr, steps,
+	     sysfs_number("stats/overflow_buckets") - overflow);
+	CHECK(steps < 2 * FLOOD);
+	/* Each of them is met once. */
+	CHECK_EQ(list_keys(NULL), FLOOD + 1000);
+	CHECK_EQ(sysfs_number("stats/entries"), FLOOD + 1000);
+
+	/* What is there of it is right, by both ways of reading. */
+	CHECK_ERR(kcache_open(&handle, NULL, O_RDONLY), 0);
+	for (i = 0; i < (int)steps; i++) {
+		struct kcache_op op;
+		int err;
+
+		flood_key(i, step, key);
+		op = OP_ON(GET, key, sizeof(key), INTO(value));
+		err = run(&op);
+		CHECK(!err || err == -ENOENT);
+		CHECK(err || (op.out_len == sizeof(key) && !memcmp(value, key, sizeof(key))));
+		CHECK_ERR(kcache_get(handle, key, sizeof(key), value, sizeof(value), &len), -err);
+		CHECK(err || (len == sizeof(key) && !memcmp(value, key, sizeof(key))));
+	}
+	/* All others are there, and new ones come. */
+	for (other = 0; other < 2000; other++) {
+		snprintf(text, sizeof(text), "other%llu", other);
+		if (other >= 1000)
+			WORKS(OP(SET, text, VALUE(text)));
+		HOLDS(text, text);
+	}
+	for (i = 0; i < (int)steps; i++) {
+		struct kcache_op op;
+		int err;
+
+		flood_key(i, step, key);
+		op = OP_ON(REMOVE, key, sizeof(key));
+		err = run(&op);
+		CHECK(!err || err == -ENOENT);
+	}
+	CHECK_EQ(sysfs_number("stats/entries"), 2000);
+	check_account();
+	check_flush();
+}
+
+int main(int argc, char **argv)
+{
+	return ktap_device_main(argc, argv);
+}

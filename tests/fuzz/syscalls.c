@@ -129,19 +129,25 @@ static void look_closer(struct worker *worker, struct program *program)
 	add_to_corpus(program);
 }
 
+/* What the corpus does is no news. */
+static void know_corpus(int nr)
+{
+	uint32_t i;
+
+	set_up();
+	for (i = 0; i < corpus->nr; i++) {
+		run_noted(&workers->worker[nr], &corpus->program[i], true);
+		find_fresh();
+		know_fresh();
+	}
+}
+
 static void fuzz(int nr)
 {
 	struct worker *worker = &workers->worker[nr];
 	struct program program;
-	uint32_t i;
 
 	set_up();
-	/* What is in the corpus is no news. */
-	for (i = 0; nr == 0 && i < workers->nr_to_load && !workers->stop; i++) {
-		run_noted(worker, &corpus->program[i], true);
-		find_fresh();
-		know_fresh();
-	}
 	while (!workers->stop) {
 		next_program(&program);
 		run_noted(worker, &program, random_below(8) == 0);
@@ -224,13 +230,13 @@ static bool has_kcov(void)
 
 static int fuzz_main(int seconds, int nr_workers, const char *dir)
 {
-	uint64_t end = now_ms() + seconds * 1000ULL, began = now_ms();
+	uint64_t began = now_ms(), end = began + seconds * 1000ULL;
 	bool is_well;
 	char name[PATH_MAX];
 
 	MUST(dup2(STDERR_FILENO, STDOUT_FILENO));
 	coverage = has_kcov() ? shared_memory(sizeof(*coverage)) : NULL;
-	workers->nr_to_load = load_corpus(dir);
+	load_corpus(dir);
 	snprintf(name, sizeof(name), "%s/corpus", workers->out);
 	mkdir(workers->out, 0755);
 	mkdir(name, 0755);
@@ -238,13 +244,13 @@ static int fuzz_main(int seconds, int nr_workers, const char *dir)
 	     (unsigned long long)ktap_seed, nr_workers, corpus->nr,
 	     coverage ? "" : ", no KCOV: none will be found");
 	watch_log();
-	do {
+	is_well = !coverage || run_round(know_corpus, 1, UINT64_MAX / 2, UINT64_MAX / 2);
+	while (is_well && now_ms() < end) {
 		is_well = run_round(fuzz, nr_workers, 20000, end) && module_goes_and_comes();
-		workers->nr_to_load = 0;	/* the first round has run them */
 		NOTE("%llu s: %llu programs run, %u in the corpus, %u PCs, %u edges",
 		     (unsigned long long)(now_ms() - began) / 1000, nr_run(), corpus->nr,
 		     coverage ? nr_known_pcs() : 0, coverage ? nr_known_edges() : 0);
-	} while (is_well && now_ms() < end);
+	}
 	if (coverage) {
 		save_coverage();
 		if (is_well)

@@ -19,7 +19,6 @@ struct worker {
 
 static struct {
 	volatile bool stop;
-	uint32_t nr_to_load;
 	char out[PATH_MAX - 64];
 	struct worker worker[WORKERS_MAX];
 } *workers;	/* shared memory */

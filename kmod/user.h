@@ -13,6 +13,7 @@
 
 #include <linux/fault-inject-usercopy.h>
 #include <linux/instrumented.h>
+#include <linux/kasan-checks.h>
 #include <linux/string.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
@@ -33,7 +34,8 @@ static __always_inline bool kc_user_get(void *to, const void __user *from, size_
 /*
  * Copies out. False if @to is not the caller's memory, or not there. The last bytes, less
  * than a word, are copied as a word that overlaps what comes before: the stock copy takes
- * them one by one.
+ * them one by one. For KASAN it is a read like others, for KCSAN none: what is copied may be
+ * changing, and the caller looks at the seq afterwards.
  */
 static __always_inline bool kc_user_put(void __user *to, const void *from, size_t len)
 {
@@ -42,14 +44,13 @@ static __always_inline bool kc_user_put(void __user *to, const void *from, size_
 
 	if (unlikely(should_fail_usercopy() || !access_ok(to, len)))
 		return false;
-	instrument_copy_to_user(to, from, len);
+	kasan_check_read(from, len);
 	if (words == len || !words)
 		return !raw_copy_to_user(to, from, len);
 	if (unlikely(raw_copy_to_user(to, from, words)))
 		return false;
 	if (!user_access_begin(to + len - 8, 8))
 		return false;
-	/* As all that is copied out, it may be changing: the caller looks at the seq. */
 	data_race(memcpy(&last, from + len - 8, sizeof(last)));
 	unsafe_put_user(last, (u64 __user *)(to + len - 8), err_end);
 	user_access_end();

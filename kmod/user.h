@@ -51,6 +51,7 @@ static __always_inline bool kc_user_put(void __user *to, const void *from, size_
 		return false;
 	if (!user_access_begin(to + len - 8, 8))
 		return false;
+	/* It may be changing, see above. */
 	data_race(memcpy(&last, from + len - 8, sizeof(last)));
 	unsafe_put_user(last, (u64 __user *)(to + len - 8), err_end);
 	user_access_end();

@@ -318,29 +318,44 @@ static void overflow_put(u32 next)
 	spin_unlock(&private.overflow_lock);
 }
 
-static void kc_table_insert_locked(u32 hash, u32 value)
+static void append_bucket_rcu(struct kcache_bucket *home, u32 value)
 {
-	struct kcache_bucket *home, *bucket, *added;
-	u32 i, next;
+	struct kcache_bucket *bucket, *added;
+	u32 next = overflow_get_rcu();
 
-	home = own_bucket(hash, READ_ONCE(*table->size));
 	for (bucket = home; bucket->next; bucket = overflow_bucket(bucket->next))
+		;
+	added = overflow_bucket(next);
+	kc_bucket_write_begin(home);
+	WRITE_ONCE(added->next, 0);
+	WRITE_ONCE(added->slot[0], value);
+	WRITE_ONCE(bucket->next, next);
+	kc_bucket_write_end(home);
+}
+
+static void kc_table_insert_locked(struct kcache_found *found, u32 value)
+{
+	if (found->slot) {
+		kc_bucket_write_begin(found->home);
+		WRITE_ONCE(*found->slot, value);
+		kc_bucket_write_end(found->home);
+	} else {
+		append_bucket_rcu(found->home, value);
+	}
+}
+
+/* What kc_table_find_locked() of the kernel tells of a key that is missing. */
+static void find_free(u32 hash, struct kcache_found *found)
+{
+	struct kcache_bucket *bucket;
+	u32 i;
+
+	found->home = own_bucket(hash, READ_ONCE(*table->size));
+	for (bucket = found->home; bucket->next; bucket = overflow_bucket(bucket->next))
 		;
 	for (i = 0; i < KCACHE_BUCKET_SLOTS && READ_ONCE(bucket->slot[i]); i++)
 		;
-	if (i < KCACHE_BUCKET_SLOTS) {
-		kc_bucket_write_begin(home);
-		WRITE_ONCE(bucket->slot[i], value);
-		kc_bucket_write_end(home);
-	} else {
-		next = overflow_get_rcu();
-		added = overflow_bucket(next);
-		kc_bucket_write_begin(home);
-		WRITE_ONCE(added->next, 0);
-		WRITE_ONCE(added->slot[0], value);
-		WRITE_ONCE(bucket->next, next);
-		kc_bucket_write_end(home);
-	}
+	found->slot = i < KCACHE_BUCKET_SLOTS ? &bucket->slot[i] : NULL;
 }
 
 static void kc_table_replace_locked(struct kcache_found *found, u32 value)
@@ -359,7 +374,7 @@ static void remove_too_early(struct kcache_found *found, struct kcache_bucket *b
 	kc_bucket_write_end(found->home);
 }
 
-static void kc_table_remove_locked(struct kcache_found *found)
+static void shorten_chain_rcu(struct kcache_found *found)
 {
 	struct kcache_bucket *last = found->home, *before = NULL;
 	u32 emptied = 0;
@@ -371,7 +386,7 @@ static void kc_table_remove_locked(struct kcache_found *found)
 	}
 	for (i = KCACHE_BUCKET_SLOTS - 1; !READ_ONCE(last->slot[i]); i--)
 		;
-	if (mutant(OVERFLOW_REUSED_EARLY) && i == 0 && before) {
+	if (mutant(OVERFLOW_REUSED_EARLY) && i == 0) {
 		remove_too_early(found, before, last->slot[0]);
 		return;
 	}
@@ -379,7 +394,7 @@ static void kc_table_remove_locked(struct kcache_found *found)
 		kc_bucket_write_begin(found->home);
 	WRITE_ONCE(*found->slot, READ_ONCE(last->slot[i]));
 	WRITE_ONCE(last->slot[i], 0);
-	if (i == 0 && before) {
+	if (i == 0) {
 		emptied = before->next;
 		WRITE_ONCE(before->next, 0);
 	}
@@ -387,6 +402,24 @@ static void kc_table_remove_locked(struct kcache_found *found)
 		kc_bucket_write_end(found->home);
 	if (emptied)
 		overflow_put(emptied);
+}
+
+static void kc_table_remove_uncounted_locked(struct kcache_found *found)
+{
+	typeof(found->slot) last = found->slot, end = &found->home->slot[KCACHE_BUCKET_SLOTS - 1];
+
+	if (found->home->next) {
+		shorten_chain_rcu(found);
+		return;
+	}
+	while (last < end && READ_ONCE(last[1]))
+		last++;
+	if (!mutant(REMOVE_NOT_ODD))
+		kc_bucket_write_begin(found->home);
+	WRITE_ONCE(*found->slot, READ_ONCE(*last));
+	WRITE_ONCE(*last, 0);
+	if (!mutant(REMOVE_NOT_ODD))
+		kc_bucket_write_end(found->home);
 }
 
 struct chain_out {
@@ -595,6 +628,7 @@ static void set_draft(u32 key)
 
 static void kc_draft_link_rcu(u32 key)
 {
+	struct kcache_found free;
 	struct kcache_entry *entry = writer->draft;
 	struct kcache_found old;
 	u32 dead = 0;
@@ -610,7 +644,8 @@ static void kc_draft_link_rcu(u32 key)
 		if (!mutant(REUSE_BEFORE_REPLACE))
 			kc_log_kill_rcu(dead);
 	} else {
-		kc_table_insert_locked(key, slot_of(entry));
+		find_free(key, &free);
+		kc_table_insert_locked(&free, slot_of(entry));
 	}
 	if (mutant(LINK_BEFORE_FILL))
 		kc_draft_fill(key);
@@ -628,7 +663,7 @@ static void op_remove(u32 key)
 	dead = slot_entry(*found.slot);
 	if (mutant(REUSE_BEFORE_REMOVE))
 		kc_log_kill_rcu(dead);
-	kc_table_remove_locked(&found);
+	kc_table_remove_uncounted_locked(&found);
 	if (!mutant(REUSE_BEFORE_REMOVE))
 		kc_log_kill_rcu(dead);
 	changed(key, NULL);

@@ -49,10 +49,10 @@ static __always_inline bool kc_user_put(void __user *to, const void *from, size_
 		return !raw_copy_to_user(to, from, len);
 	if (unlikely(raw_copy_to_user(to, from, words)))
 		return false;
-	if (!user_access_begin(to + len - 8, 8))
-		return false;
 	/* It may be changing, see above. */
 	data_race(memcpy(&last, from + len - 8, sizeof(last)));
+	if (!user_access_begin(to + len - 8, 8))
+		return false;
 	unsafe_put_user(last, (u64 __user *)(to + len - 8), err_end);
 	user_access_end();
 	return true;

@@ -16,7 +16,7 @@
 #define KCACHE_LOAD_ACQUIRE(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define KCACHE_READ_BARRIER()	__atomic_thread_fence(__ATOMIC_ACQUIRE)
 
-/* No chain is as long; of one that seems to be, the kernel is asked. */
+/* A longer chain takes keys that somebody computed for it: of those, the kernel is asked. */
 #define KCACHE_HOPS_MAX		1024
 
 /*

@@ -9,9 +9,11 @@
 #ifndef KC_DRAFT_H
 #define KC_DRAFT_H
 
+#include <linux/minmax.h>
 #include <linux/mm.h>
 
 #include "cache.h"
+#include "entry.h"
 
 /**
  * struct kc_draft - an entry that is being written
@@ -46,11 +48,68 @@ static inline void kc_draft_exit(struct kc_draft *draft)
 		kvfree(draft->bounce);
 }
 
-int kc_draft_begin(struct kc_cache *cache, const void *key, u32 key_bytes, u32 client_flags,
-		   u32 value_len, struct kc_draft *draft);
-int kc_draft_link_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
-		      struct kcache_found *found, bool is_old, u64 expiry_ms, u64 *version);
+int kc_draft_reserve_slowly(struct kc_cache *cache, u32 size, u32 whole, struct kc_draft *draft);
+bool kc_draft_overwrite_rcu(struct kc_cache *cache, struct kc_draft *draft,
+			    struct kcache_found *old, u64 expiry_ms, u64 version);
 int kc_draft_end_slowly(struct kc_cache *cache, struct kc_draft *draft, int err);
+
+/* A copy of a key. Most have 8 to 16 bytes: two words, which may overlap. */
+static __always_inline void kc_draft_copy_key(u8 *to, const u8 *key, u32 len)
+{
+	if (unlikely(len - 8 > 8)) {
+		memcpy(to, key, len);
+		return;
+	}
+	memcpy(to, key, 8);
+	memcpy(to + len - 8, key + len - 8, 8);
+}
+
+/**
+ * kc_draft_begin() - reserve room, write header and key
+ * @cache: where
+ * @key: key bytes, not in user memory
+ * @key_bytes: their number
+ * @client_flags: of the entry
+ * @value_len: of the entry
+ * @draft: initialized
+ *
+ * Whatever it returns, an RCU read section has begun in which the draft has to be
+ * filled and linked, and which kc_draft_end() leaves.
+ *
+ * Context: Process context, holds nothing.
+ * Return: 0, -ENOSPC, -EINTR.
+ */
+static __always_inline int kc_draft_begin(struct kc_cache *cache, const void *key, u32 key_bytes,
+					  u32 client_flags, u32 value_len, struct kc_draft *draft)
+	__acquires(RCU)
+{
+	u16 key_len = key_bytes | (client_flags ? KCACHE_ENTRY_FLAGS : 0);
+	u32 whole = kcache_entry_value_offset(key_len);
+	u32 size = kcache_entry_size(key_len, value_len);
+	struct kcache_entry *entry;
+	u32 in_block;
+	int err;
+
+	draft->room.segment = NULL;
+	rcu_read_lock();
+	if (unlikely(!kc_log_reserve_rcu(&cache->log, size, whole, &draft->room))) {
+		err = kc_draft_reserve_slowly(cache, size, whole, draft);
+		if (err)
+			return err;
+	}
+	in_block = draft->room.offset & cache->arena.block_mask;
+	entry = kc_arena_block(&cache->arena, KCACHE_SEGMENTS, draft->room.offset) + in_block;
+	draft->entry = entry;
+	draft->value_at = draft->room.offset + whole;
+	draft->value = likely(in_block + (u64)size <= kc_block_size(&cache->arena)) ?
+		       (void *)entry + whole : NULL;
+	WRITE_ONCE(entry->value_len, value_len);
+	WRITE_ONCE(entry->key_len, key_len);
+	if (unlikely(client_flags))
+		memcpy(entry->data, &client_flags, sizeof(client_flags));
+	kc_draft_copy_key((u8 *)entry + whole - key_bytes, key, key_bytes);
+	return 0;
+}
 
 /**
  * kc_draft_fill_rcu() - copy the caller's bytes into the value
@@ -72,6 +131,53 @@ static __always_inline int kc_draft_fill_rcu(struct kc_cache *cache, struct kc_d
 	err = kc_buffer_get(draft->value + offset, &draft->source, 0, draft->source_len);
 	pagefault_enable();
 	return err;
+}
+
+/**
+ * kc_draft_link_rcu() - let the table lead to the draft
+ * @cache: where
+ * @draft: filled
+ * @hash: of its key
+ * @found: what kc_table_find_locked() said of the key
+ * @is_old: whether there is an entry, which dies
+ * @expiry_ms: of the entry
+ * @version: out, of the entry
+ *
+ * Storing a value anew is a use of the entry. If it takes as much room as before,
+ * it goes where the old one was, and the draft is given up.
+ *
+ * Context: Holds the stripe.
+ * Return: 0, or -ENOSPC: the table needs an overflow bucket.
+ */
+static __always_inline int kc_draft_link_rcu(struct kc_cache *cache, struct kc_draft *draft,
+					     u64 hash, struct kcache_found *found, bool is_old,
+					     u64 expiry_ms, u64 *version)
+{
+	u64 next = kc_cache_new_version(cache);
+	u32 frequency;
+	int err;
+
+	if (is_old && kc_draft_overwrite_rcu(cache, draft, found, expiry_ms, next)) {
+		*version = next;
+		return 0;
+	}
+	kc_entry_set_expiry_ms(draft->entry, expiry_ms);
+	kc_entry_set_version(draft->entry, next);
+	kc_log_note_expiry_rcu(&cache->log, draft->room.offset, expiry_ms);
+	if (is_old) {
+		frequency = min_t(u32, kc_found_frequency(found) + 1, KCACHE_FREQUENCY_MAX);
+		kc_table_replace_locked(&cache->table, hash, found, draft->room.offset, frequency);
+		kc_log_kill_rcu(&cache->log, found->offset, kc_entry_size(found->entry));
+	} else {
+		frequency = kc_evict_first_frequency_rcu(&cache->evict, hash);
+		err = kc_table_insert_locked(&cache->table, hash, found, draft->room.offset,
+					     frequency);
+		if (err)
+			return err;
+	}
+	kc_log_commit(&cache->log, &draft->room);
+	*version = next;
+	return 0;
 }
 
 /**

@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <linux/sizes.h>
 
+#include "compat.h"
 #include "evict.h"
 
 /* The small queue may hold one of so many parts of the memory. */
@@ -55,12 +56,17 @@ void kc_evict_exit(struct kc_evict *evict)
  * @entry: may be dead
  * @offset: of it
  * @hash: of its key
+ * @home: where its chain begins, as long as the table does not grow or shrink, in the RCU
+ *	read section in which it was looked for
+ * @size: bytes that it takes
  */
 struct passage {
 	struct kc_segment *segment;
 	struct kcache_entry *entry;
 	u64 offset;
 	u64 hash;
+	struct kcache_bucket *home;
+	u32 size;
 };
 
 /* A walk looks so many entries ahead, so that their buckets come into the cache together. */
@@ -72,7 +78,8 @@ struct passage {
  * @keep: uses that let an entry stay; one with fewer is unlinked as the walk comes by. 0:
  *	nothing is
  * @why: what an entry that goes is counted as, unless its time was up
- * @position: of what comes behind those below
+ * @cursor: at what comes behind those below
+ * @table_size: when those below were looked for
  * @at: the next of them
  * @nr: number of them
  * @ahead: what comes next
@@ -81,7 +88,8 @@ struct walk {
 	struct kc_segment *segment;
 	u32 keep;
 	enum kc_counter why;
-	u32 position;
+	struct kc_log_cursor cursor;
+	u64 table_size;
 	u32 at;
 	u32 nr;
 	struct passage ahead[WALK_AHEAD];
@@ -93,27 +101,34 @@ static void walk_begin(struct walk *walk, struct kc_segment *segment, u32 keep,
 	walk->segment = segment;
 	walk->keep = keep;
 	walk->why = why;
-	walk->position = 0;
+	walk->cursor = (struct kc_log_cursor) { 0 };
 	walk->at = 0;
 	walk->nr = 0;
 }
 
 static void look_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 {
-	u32 position = walk->position;
+	/* Pairs with the release in a split: the bucket is there. */
+	u64 table_size = smp_load_acquire(evict->table->size);
+	struct kc_segment *segment = walk->segment;
+	struct kc_log_cursor cursor = walk->cursor;
+	u64 start = kc_segment_offset(evict->log, segment);
+	struct passage *passage;
 
-	for (walk->nr = 0; walk->nr < WALK_AHEAD; walk->nr++) {
-		struct passage *passage = &walk->ahead[walk->nr];
-
-		passage->segment = walk->segment;
-		passage->entry = kc_log_walk_rcu(evict->log, walk->segment, &position,
-						 &passage->offset);
+	for (passage = walk->ahead; passage < walk->ahead + WALK_AHEAD; passage++) {
+		passage->entry = kc_log_walk_rcu(evict->log, segment, &cursor, &passage->offset);
 		if (!passage->entry)
 			break;
+		passage->segment = segment;
+		passage->size = cursor.position - (passage->offset - start);
 		passage->hash = kc_table_hash_entry(evict->table, passage->entry);
-		kc_table_prefetch_rcu(evict->table, passage->hash);
+		passage->home = kc_home_bucket(evict->table,
+					       kcache_bucket_at(passage->hash, table_size));
+		prefetchw(passage->home);
 	}
-	walk->position = position;
+	walk->nr = passage - walk->ahead;
+	walk->cursor = cursor;
+	walk->table_size = table_size;
 }
 
 /**
@@ -128,23 +143,36 @@ struct gone {
 	u32 bytes;
 };
 
+/* Finds the slot of @passage if it lives. Holds the stripe. */
+static __always_inline bool find_passage(struct kc_evict *evict, const struct passage *passage,
+					 u64 table_size, struct kcache_found *found)
+{
+	if (unlikely(READ_ONCE(*evict->table->size) != table_size))
+		return kc_table_find_offset_locked(evict->table, passage->hash, passage->offset,
+						   found);
+	found->home = passage->home;
+	return kc_table_find_offset_at_home(evict->table, passage->offset, found);
+}
+
 /*
  * Unlinks an entry unless it has @keep uses: then false. Its segment is held, so that
- * the bytes may be counted as dead later.
+ * the bytes may be counted as dead later. @table_size: at which its home was looked for in
+ * this RCU read section, 0: it was not.
  */
 static __always_inline bool unlink_rcu(struct kc_evict *evict, const struct passage *passage,
-				       u32 keep, enum kc_counter why, struct gone *gone)
+				       u64 table_size, u32 keep, enum kc_counter why,
+				       struct gone *gone)
 {
+	struct kcache_found found kc_uninitialized;
 	bool is_kept = false, is_expired;
-	struct kcache_found found;
 
 	kc_table_lock(evict->table, passage->hash);
-	if (kc_table_find_offset_locked(evict->table, passage->hash, passage->offset, &found)) {
+	if (find_passage(evict, passage, table_size, &found)) {
 		is_expired = kc_entry_is_expired(passage->entry);
 		is_kept = !is_expired && kc_slot_frequency(found.value) >= keep;
 		if (!is_kept) {
 			kc_table_remove_uncounted_locked(evict->table, passage->hash, &found);
-			gone->bytes += kc_entry_size(passage->entry);
+			gone->bytes += passage->size;
 			gone->entries++;
 			gone->expired += is_expired;
 			if (!is_expired && why == KC_STAT_evictions &&
@@ -175,7 +203,7 @@ static bool drop_entry(struct kc_evict *evict, const struct passage *passage, u3
 	bool is_gone;
 
 	rcu_read_lock();
-	is_gone = unlink_rcu(evict, passage, keep, why, &gone);
+	is_gone = unlink_rcu(evict, passage, 0, keep, why, &gone);
 	account(evict, passage->segment, why, &gone);
 	rcu_read_unlock();
 	return is_gone;
@@ -192,7 +220,8 @@ static bool go_ahead(struct kc_evict *evict, struct walk *walk)
 	nr = walk->nr;
 	if (walk->keep) {
 		for (i = 0; i < nr; i++)
-			if (!unlink_rcu(evict, &walk->ahead[i], walk->keep, walk->why, &gone))
+			if (!unlink_rcu(evict, &walk->ahead[i], walk->table_size, walk->keep,
+					walk->why, &gone))
 				walk->ahead[nr_kept++] = walk->ahead[i];
 		walk->nr = nr_kept;
 		account(evict, walk->segment, walk->why, &gone);

@@ -14,7 +14,7 @@ static void scan_segment_locked(struct kc_evict *evict, struct kc_segment *segme
 {
 	struct kcache_entry *entry;
 	struct kcache_found found;
-	u32 position = 0;
+	struct kc_log_cursor cursor = { 0 };
 	u64 offset;
 
 	lockdep_assert_held(&evict->mutex);
@@ -22,7 +22,7 @@ static void scan_segment_locked(struct kc_evict *evict, struct kc_segment *segme
 	WRITE_ONCE(segment->next_expiry_ms, U64_MAX);
 	smp_mb();	/* pairs with the one in kc_log_note_expiry_rcu() */
 	rcu_read_lock();
-	while ((entry = kc_log_walk_rcu(evict->log, segment, &position, &offset))) {
+	while ((entry = kc_log_walk_rcu(evict->log, segment, &cursor, &offset))) {
 		u64 hash;
 
 		if (!kc_entry_expiry_ms(entry))

@@ -3,7 +3,6 @@
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
-#include <linux/smp.h>
 
 #include "log.h"
 
@@ -142,12 +141,7 @@ static struct kc_segment *segment_at(struct kc_log *log, u64 offset)
 	return kc_dir_get(log->arena, &log->segments, offset >> log->arena->chunk_shift);
 }
 
-static struct kc_lane *this_lane(struct kc_log *log)
-{
-	return &log->lane[raw_smp_processor_id() & (READ_ONCE(log->nr_lanes) - 1)];
-}
-
-static void seal(struct kc_log *log, struct kc_segment *segment)
+void kc_log_seal(struct kc_log *log, struct kc_segment *segment)
 {
 	/* From here on no reservation fits, and none can be taken back. */
 	u32 end = atomic_xchg(&segment->head, kc_segment_size(log, segment) + 1);
@@ -166,78 +160,13 @@ static void write_filler(struct kc_log *log, u64 offset, u32 size)
 	WRITE_ONCE(entry->value_len, size);
 }
 
-/* The next @bytes are as they will stay, for who walks the segment. */
-static void finish(struct kc_segment *segment, u32 bytes)
-{
-	atomic_fetch_add_release(bytes, &segment->done);	/* kc_log_is_readable() */
-}
-
 /* Space before a reservation that is left empty. */
-static void fill_gap(struct kc_log *log, struct kc_segment *segment, u64 offset, u32 size)
+void kc_log_fill_gap(struct kc_log *log, struct kc_segment *segment, u64 offset, u32 size)
 {
 	if (size >= KC_HEADER_BYTES)
 		write_filler(log, offset, size);
-	finish(segment, size);
+	kc_log_finish(segment, size);
 	kc_log_lower_live(log, segment, size);
-}
-
-/*
- * The segment may have been sealed and opened anew since the lane led to it. A
- * reservation that succeeds then is as good as any.
- */
-static __always_inline bool reserve_rcu(struct kc_log *log, struct kc_lane *lane, u32 size,
-					u32 whole, struct kc_room *room)
-{
-	struct kc_segment *segment = rcu_dereference(lane->segment);
-	u32 limit, start, gap;
-	int head;
-
-	if (unlikely(!segment))
-		return false;
-	limit = kc_chunk_size(log->arena);
-	head = atomic_read(&segment->head);
-	do {
-		start = kc_log_place(log, head, whole);
-		if (unlikely(size > limit || start > limit - size))
-			return false;
-	} while (!atomic_try_cmpxchg(&segment->head, &head, start + size));
-	room->segment = segment;
-	room->offset = kc_segment_offset(log, segment) + start;
-	room->size = size;
-	gap = start - head;
-	if (unlikely(gap))
-		fill_gap(log, segment, room->offset - gap, gap);
-	return true;
-}
-
-/**
- * kc_log_reserve_rcu() - room for an entry in this CPU's lane
- * @log: which
- * @size: bytes of the entry, a multiple of KCACHE_ALIGN; not large
- * @whole: bytes from its start to the end of its key
- * @room: out
- *
- * Context: RCU read section, in which it must be committed or abandoned.
- * Return: false if the lane has no room: kc_log_refill_locked() helps.
- */
-bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room)
-{
-	return reserve_rcu(log, this_lane(log), size, whole, room);
-}
-
-/**
- * kc_log_reserve_main_rcu() - room for a proven entry in the main lane
- * @log: which
- * @size: as for kc_log_reserve_rcu()
- * @whole: as for kc_log_reserve_rcu()
- * @room: out
- *
- * Context: As kc_log_reserve_rcu(). The caller is the only one who evicts.
- * Return: false if the lane has no room: kc_log_refill_main_locked() helps.
- */
-bool kc_log_reserve_main_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room)
-{
-	return reserve_rcu(log, &log->main, size, whole, room);
 }
 
 /* kc_log_note_expiry_rcu() for an entry that does expire. */
@@ -257,26 +186,6 @@ void kc_log_lower_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms)
 		;
 }
 
-static bool is_run(const struct kc_log *log, const struct kc_room *room)
-{
-	return kc_log_is_large(log, room->size);
-}
-
-/**
- * kc_log_commit() - the entry in @room is complete and linked
- * @log: which
- * @room: the reservation, used up
- *
- * Context: Holds the stripe under which the entry was linked, so that it has not
- * died yet; afterwards the segment may be gone any time.
- */
-void kc_log_commit(struct kc_log *log, const struct kc_room *room)
-{
-	finish(room->segment, room->size);
-	if (is_run(log, room))
-		seal(log, room->segment);
-}
-
 /**
  * kc_log_abandon() - give a reservation up
  * @log: which
@@ -290,7 +199,8 @@ void kc_log_abandon(struct kc_log *log, const struct kc_room *room)
 	u32 start = room->offset - kc_segment_offset(log, room->segment);
 	int head = start + room->size;
 
-	if (!is_run(log, room) && atomic_try_cmpxchg(&room->segment->head, &head, start))
+	if (!kc_log_is_large(log, room->size) &&
+	    atomic_try_cmpxchg(&room->segment->head, &head, start))
 		return;
 	write_filler(log, room->offset, room->size);
 	kc_log_commit(log, room);
@@ -436,14 +346,14 @@ static void put_spare_locked(struct kc_log *log, struct kc_segment *segment)
 	int i;
 
 	if (room_left(log, segment, 0) < kc_chunk_size(log->arena) / SPARE_PART) {
-		seal(log, segment);
+		kc_log_seal(log, segment);
 		return;
 	}
 	for (i = 0; i < KC_SPARES && segment; i++)
 		if (!spare[i] || room_left(log, spare[i], 0) < room_left(log, segment, 0))
 			swap(spare[i], segment);
 	if (segment)
-		seal(log, segment);
+		kc_log_seal(log, segment);
 }
 
 /* The spare with the least room that is enough, or NULL. */
@@ -471,7 +381,7 @@ static void seal_spare_locked(struct kc_log *log, struct kc_segment *segment)
 		if (spare[i] != segment)
 			continue;
 		spare[i] = NULL;
-		seal(log, segment);
+		kc_log_seal(log, segment);
 	}
 }
 
@@ -522,7 +432,7 @@ static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue
  */
 int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole)
 {
-	return refill_locked(log, this_lane(log), KC_SMALL, KC_LOG_RESERVE, size, whole);
+	return refill_locked(log, kc_log_this_lane(log), KC_SMALL, KC_LOG_RESERVE, size, whole);
 }
 
 /**
@@ -575,7 +485,7 @@ static void seal_lane_locked(struct kc_log *log, struct kc_lane *lane)
 	if (!segment)
 		return;
 	RCU_INIT_POINTER(lane->segment, NULL);
-	seal(log, segment);
+	kc_log_seal(log, segment);
 }
 
 /**

@@ -25,6 +25,7 @@
 
 #include <linux/llist.h>
 #include <linux/list.h>
+#include <linux/smp.h>
 #include <linux/types.h>
 
 #include "arena.h"
@@ -109,10 +110,9 @@ struct kc_room {
 int kc_log_init(struct kc_log *log, struct kc_arena *arena);
 void kc_log_exit(struct kc_log *log);
 
-bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room);
-bool kc_log_reserve_main_rcu(struct kc_log *log, u32 size, u32 whole, struct kc_room *room);
 int kc_log_open_run_locked(struct kc_log *log, u32 size, struct kc_room *room);
-void kc_log_commit(struct kc_log *log, const struct kc_room *room);
+void kc_log_fill_gap(struct kc_log *log, struct kc_segment *segment, u64 offset, u32 size);
+void kc_log_seal(struct kc_log *log, struct kc_segment *segment);
 void kc_log_abandon(struct kc_log *log, const struct kc_room *room);
 void kc_log_kill_rcu(struct kc_log *log, u64 offset, u32 size);
 void kc_log_lower_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms);
@@ -222,6 +222,93 @@ static inline u32 kc_log_place(const struct kc_log *log, u32 position, u32 whole
 	return left && left < whole ? position + left : position;
 }
 
+static inline struct kc_lane *kc_log_this_lane(struct kc_log *log)
+{
+	return &log->lane[raw_smp_processor_id() & (READ_ONCE(log->nr_lanes) - 1)];
+}
+
+/*
+ * Room in @lane. Its segment may have been sealed and opened anew since the lane led to it.
+ * A reservation that succeeds then is as good as any.
+ */
+static __always_inline bool kc_lane_reserve_rcu(struct kc_log *log, struct kc_lane *lane, u32 size,
+						u32 whole, struct kc_room *room)
+{
+	struct kc_segment *segment = rcu_dereference(lane->segment);
+	u32 limit, start, gap;
+	int head;
+
+	if (unlikely(!segment))
+		return false;
+	limit = kc_chunk_size(log->arena);
+	head = atomic_read(&segment->head);
+	do {
+		start = kc_log_place(log, head, whole);
+		if (unlikely((u64)start + size > limit))
+			return false;
+	} while (!atomic_try_cmpxchg(&segment->head, &head, start + size));
+	room->segment = segment;
+	room->offset = kc_segment_offset(log, segment) + start;
+	room->size = size;
+	gap = start - head;
+	if (unlikely(gap))
+		kc_log_fill_gap(log, segment, room->offset - gap, gap);
+	return true;
+}
+
+/**
+ * kc_log_reserve_rcu() - room for an entry in this CPU's lane
+ * @log: which
+ * @size: bytes of the entry, a multiple of KCACHE_ALIGN; not large
+ * @whole: bytes from its start to the end of its key
+ * @room: out
+ *
+ * Context: RCU read section, in which it must be committed or abandoned.
+ * Return: false if the lane has no room: kc_log_refill_locked() helps.
+ */
+static __always_inline bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32 whole,
+					       struct kc_room *room)
+{
+	return kc_lane_reserve_rcu(log, kc_log_this_lane(log), size, whole, room);
+}
+
+/**
+ * kc_log_reserve_main_rcu() - room for a proven entry in the main lane
+ * @log: which
+ * @size: as for kc_log_reserve_rcu()
+ * @whole: as for kc_log_reserve_rcu()
+ * @room: out
+ *
+ * Context: As kc_log_reserve_rcu(). The caller is the only one who evicts.
+ * Return: false if the lane has no room: kc_log_refill_main_locked() helps.
+ */
+static inline bool kc_log_reserve_main_rcu(struct kc_log *log, u32 size, u32 whole,
+					   struct kc_room *room)
+{
+	return kc_lane_reserve_rcu(log, &log->main, size, whole, room);
+}
+
+/* The next @bytes are as they will stay, for who walks the segment. */
+static inline void kc_log_finish(struct kc_segment *segment, u32 bytes)
+{
+	atomic_fetch_add_release(bytes, &segment->done);	/* kc_log_is_readable() */
+}
+
+/**
+ * kc_log_commit() - the entry in @room is complete and linked
+ * @log: which
+ * @room: the reservation, used up
+ *
+ * Context: Holds the stripe under which the entry was linked, so that it has not
+ * died yet; afterwards the segment may be gone any time.
+ */
+static inline void kc_log_commit(struct kc_log *log, const struct kc_room *room)
+{
+	kc_log_finish(room->segment, room->size);
+	if (unlikely(kc_log_is_large(log, room->size)))
+		kc_log_seal(log, room->segment);
+}
+
 /*
  * Accounts @bytes of what lives in a segment as dead. Nothing lives without the stripe, a
  * hold or a reservation; afterwards the segment may be gone.
@@ -233,38 +320,69 @@ static inline void kc_log_lower_live(struct kc_log *log, struct kc_segment *segm
 }
 
 /**
+ * struct kc_log_cursor - how far a walk through a segment has come; begins as zeros
+ * @position: of what comes next
+ * @block_end: where the block ends that is at hand
+ * @block: its memory
+ */
+struct kc_log_cursor {
+	u32 position;
+	u32 block_end;
+	void *block;
+};
+
+/* Goes to where an entry at or after the position can begin, in another block. False: none can. */
+static inline bool kc_log_next_block(struct kc_log *log, const struct kc_segment *segment,
+				     struct kc_log_cursor *cursor)
+{
+	u32 at = kc_log_place(log, cursor->position, KC_HEADER_BYTES);
+
+	if (at >= segment->end)
+		return false;
+	cursor->position = at;
+	cursor->block = kc_arena_block(log->arena, KCACHE_SEGMENTS,
+				       kc_segment_offset(log, segment) + at);
+	cursor->block_end = (at | log->arena->block_mask) + 1;
+	return true;
+}
+
+/**
  * kc_log_walk_rcu() - the next entry in a segment
  * @log: which
  * @segment: sealed and readable
- * @position: in and out, where to go on; first 0
+ * @cursor: in and out, where to go on
  * @offset: out, of the entry
  *
  * Meets dead entries, too.
  *
- * Context: RCU read section, or arena->mutex; holds the segment, so that the
- * entry's memory stays.
+ * Context: RCU read section, or arena->mutex; holds the segment from the first call on, so
+ * that the entries' memory stays.
  * Return: the entry, or NULL at the end.
  */
 static __always_inline struct kcache_entry *
-kc_log_walk_rcu(struct kc_log *log, const struct kc_segment *segment, u32 *position, u64 *offset)
+kc_log_walk_rcu(struct kc_log *log, const struct kc_segment *segment,
+		struct kc_log_cursor *cursor, u64 *offset)
 {
 	for (;;) {
-		u32 at = kc_log_place(log, *position, KC_HEADER_BYTES);
 		struct kcache_entry *entry;
+		u32 at, value_len;
 		u16 key_len;
-		u32 value_len;
 
+		if (unlikely(cursor->position + KC_HEADER_BYTES > cursor->block_end) &&
+		    !kc_log_next_block(log, segment, cursor))
+			return NULL;
+		at = cursor->position;
 		if (at >= segment->end)
 			return NULL;
-		*offset = kc_segment_offset(log, segment) + at;
-		entry = kc_arena_ptr(log->arena, KCACHE_SEGMENTS, *offset, KC_HEADER_BYTES);
+		entry = cursor->block + (at & log->arena->block_mask);
 		key_len = READ_ONCE(entry->key_len);
 		value_len = READ_ONCE(entry->value_len);
-		if (key_len) {
-			*position = at + kcache_entry_size(key_len, value_len);
+		if (likely(key_len)) {
+			*offset = kc_segment_offset(log, segment) + at;
+			cursor->position = at + kcache_entry_size(key_len, value_len);
 			return entry;
 		}
-		*position = at + value_len;
+		cursor->position = at + value_len;
 	}
 }
 

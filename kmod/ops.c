@@ -198,7 +198,7 @@ static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *
 	int err;
 
 	kc_table_lock(&cache->table, hash);
-	is_linked = kc_table_find_locked(&cache->table, hash, call->key, op->key_len, &found);
+	is_linked = __kc_table_find_locked(&cache->table, hash, call->key, op->key_len, &found);
 	if (is_linked && !kc_entry_is_expired(found.entry)) {
 		old_version = kc_entry_version(found.entry);
 		version = &old_version;
@@ -240,12 +240,15 @@ static __always_inline int set_once(struct kc_cache *cache, struct kc_call *call
 }
 
 /* May the operation begin again after @err? Makes sure that it gets further then. */
-static bool may_retry(struct kc_cache *cache, int *err)
+static noinline bool may_retry(struct kc_cache *cache, int *err)
 {
 	if (*err == -EXFULL) {
 		*err = kc_space_grow_overflow(cache);
-		return !*err;
+		if (!*err)
+			return true;
 	}
+	if (*err == -ENOSPC)
+		kc_stats_inc(cache->stats, no_space);
 	if (*err != -EAGAIN)
 		return false;
 	kc_stats_inc(cache->stats, retries);
@@ -281,7 +284,7 @@ static int set_look(struct kc_cache *cache, struct kc_call *call, u64 hash,
 	return check_conditions(op, is_there ? &old->version : NULL);
 }
 
-static noinline int op_set(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static __always_inline int op_set(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	struct kcache_op *op = &call->op;
 	struct kc_draft draft kc_uninitialized;
@@ -759,11 +762,16 @@ static const struct opcode opcodes[] = {
  * All but GET. No pointers in the table: indirect calls are slow where Spectre is held
  * off.
  */
-static __always_inline int run(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static noinline int run_other(struct kc_cache *cache, struct kc_call *call)
 {
-	if (likely(call->op.opcode == KCACHE_OP_SET))
+	u64 hash = kc_table_hash(&cache->table, call->key, call->op.key_len);
+	u32 opcode = call->op.opcode;
+
+	if (opcodes[opcode].takes_value && call->op.value_len > kc_cache_value_max(cache))
+		return -EFBIG;
+	if (likely(opcode == KCACHE_OP_SET))
 		return op_set(cache, call, hash);
-	switch (call->op.opcode) {
+	switch (opcode) {
 	case KCACHE_OP_REMOVE:
 		return op_remove(cache, call, hash);
 	case KCACHE_OP_POP:
@@ -853,16 +861,7 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
  */
 int kc_cache_run(struct kc_cache *cache, struct kc_call *call)
 {
-	u64 hash = kc_table_hash(&cache->table, call->key, call->op.key_len);
-	int err;
-
-	if (likely(call->op.opcode == KCACHE_OP_GET))
-		return op_get(cache, call, hash);
-	if (opcodes[call->op.opcode].takes_value &&
-	    call->op.value_len > kc_cache_value_max(cache))
-		return -EFBIG;
-	err = run(cache, call, hash);
-	if (unlikely(err == -ENOSPC))
-		kc_stats_inc(cache->stats, no_space);
-	return err;
+	if (unlikely(call->op.opcode != KCACHE_OP_GET))
+		return run_other(cache, call);
+	return op_get(cache, call, kc_table_hash(&cache->table, call->key, call->op.key_len));
 }

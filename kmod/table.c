@@ -18,17 +18,6 @@ static_assert(sizeof(struct kcache_bucket) == 64);
 static_assert(sizeof(struct kcache_entry) == 20);
 static_assert(sizeof(struct kcache_entry) % KCACHE_ALIGN == 0);
 
-static __always_inline struct kcache_bucket *home_bucket(struct kc_table *table, u32 index)
-{
-	return kcache_view_bucket(table, KCACHE_BUCKETS, index);
-}
-
-/* @next counts from 1. */
-static struct kcache_bucket *overflow_bucket(struct kc_table *table, u32 next)
-{
-	return kcache_view_bucket(table, KCACHE_OVERFLOW, next - 1ULL);
-}
-
 /*
  * Makes zeroed memory a bucket. Its seq is random, so that who has seen a bucket
  * here before it was given back does not take this one for that.
@@ -91,7 +80,7 @@ int kc_table_init(struct kc_table *table, struct kc_arena *arena)
 	mutex_lock(&arena->mutex);
 	err = kc_arena_populate_locked(arena, KCACHE_BUCKETS, 0, nr_blocks);
 	for (i = 0; !err && i < nr_stripes; i++)
-		begin_bucket(home_bucket(table, i));
+		begin_bucket(kc_home_bucket(table, i));
 	mutex_unlock(&arena->mutex);
 	if (err)
 		goto err_destroy_counter;
@@ -115,97 +104,11 @@ void kc_table_exit(struct kc_table *table)
 	kc_arena_uncharge(table->arena, array_size(table->nr_stripes, sizeof(*table->stripe)));
 }
 
-static void assert_stripe_held(struct kc_table *table, u64 hash)
-{
-	lockdep_assert_held(&kc_table_stripe(table, hash)->lock);
-}
-
-static __always_inline struct kcache_bucket *begin_locked(struct kc_table *table, u64 hash,
-							  struct kcache_found *found)
-{
-	assert_stripe_held(table, hash);
-	found->home = home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size)));
-	found->seq = found->home->seq;
-	return found->home;
-}
-
-/**
- * kc_table_find_locked() - find a key, holding its stripe
- * @table: where
- * @hash: of the key
- * @key: key bytes
- * @key_len: their number
- * @found: out; on a miss, @home and @seq, and @slot is where the key would be put in,
- *	NULL if the chain is full
- *
- * Context: Holds the stripe and an RCU read section.
- * Return: whether it is there. It stays so as long as the stripe is held.
- */
+/* __kc_table_find_locked() where it need not be in line. */
 bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32 key_len,
 			  struct kcache_found *found)
 {
-	struct kcache_bucket *bucket = begin_locked(table, hash, found);
-	int i;
-
-	for (;; bucket = overflow_bucket(table, bucket->next)) {
-#pragma GCC unroll 7
-		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
-			u64 value = READ_ONCE(bucket->slot[i]);
-
-			found->slot = &bucket->slot[i];
-			if (!value)
-				return false;
-			if (likely(!kcache_slot_has_tag(value, hash)))
-				continue;
-			found->entry = kcache_entry_with_key(table, value, key, key_len,
-							     &found->value_at, &found->left);
-			if (!found->entry)
-				continue;
-			found->value = value;
-			found->offset = kcache_slot_offset(value);
-			return true;
-		}
-		if (likely(!bucket->next))
-			break;
-	}
-	found->slot = NULL;
-	return false;
-}
-
-/**
- * kc_table_find_offset_locked() - find the slot that leads to an entry
- * @table: where
- * @hash: of the entry's key
- * @offset: of the entry
- * @found: out
- *
- * Context: As kc_table_find_locked().
- * Return: false if the entry is dead.
- */
-bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
-				 struct kcache_found *found)
-{
-	struct kcache_bucket *bucket = begin_locked(table, hash, found);
-	u64 loc = offset / KCACHE_ALIGN;
-	int i;
-
-	for (;; bucket = overflow_bucket(table, bucket->next)) {
-#pragma GCC unroll 7
-		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
-			u64 value = READ_ONCE(bucket->slot[i]);
-
-			if ((value & KCACHE_LOC_MASK) != loc)
-				continue;
-			found->entry = kc_arena_ptr(table->arena, KCACHE_SEGMENTS, offset,
-						    sizeof(*found->entry));
-			found->slot = &bucket->slot[i];
-			found->value = value;
-			found->offset = offset;
-			return true;
-		}
-		if (!bucket->next)
-			return false;
-	}
+	return __kc_table_find_locked(table, hash, key, key_len, found);
 }
 
 /**
@@ -270,7 +173,7 @@ void kc_table_use_hash_rcu(struct kc_table *table, u64 hash)
 	u32 next;
 
 	/* Pairs with set_nr_buckets(). */
-	bucket = home_bucket(table, kcache_bucket_at(hash, smp_load_acquire(table->size)));
+	bucket = kc_home_bucket(table, kcache_bucket_at(hash, smp_load_acquire(table->size)));
 	for (chain = 0; bucket && chain <= USE_CHAIN_MAX; chain++) {
 		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
 			u64 value = READ_ONCE(bucket->slot[i]);
@@ -284,7 +187,7 @@ void kc_table_use_hash_rcu(struct kc_table *table, u64 hash)
 			return;
 		}
 		next = READ_ONCE(bucket->next);
-		bucket = next ? overflow_bucket(table, next) : NULL;
+		bucket = next ? kc_overflow_bucket(table, next) : NULL;
 	}
 }
 
@@ -305,7 +208,7 @@ static u32 overflow_get_rcu(struct kc_table *table)
 	spin_lock(&table->overflow_lock);
 	next = table->overflow_free;
 	if (next) {
-		table->overflow_free = overflow_bucket(table, next)->next;
+		table->overflow_free = kc_overflow_bucket(table, next)->next;
 		WRITE_ONCE(table->nr_overflow_used, table->nr_overflow_used + 1);
 	}
 	spin_unlock(&table->overflow_lock);
@@ -314,7 +217,7 @@ static u32 overflow_get_rcu(struct kc_table *table)
 
 static void overflow_put(struct kc_table *table, u32 next)
 {
-	struct kcache_bucket *bucket = overflow_bucket(table, next);
+	struct kcache_bucket *bucket = kc_overflow_bucket(table, next);
 
 	clear_slots(bucket);
 	spin_lock(&table->overflow_lock);
@@ -339,7 +242,7 @@ int kc_table_grow_overflow_locked(struct kc_table *table)
 	if (first > U32_MAX - nr)
 		return -ENOSPC;
 	/* A trim that waits for readers has not taken it yet. */
-	if (!overflow_bucket(table, first + 1)) {
+	if (!kc_overflow_bucket(table, first + 1)) {
 		err = kc_arena_populate_locked(table->arena, KCACHE_OVERFLOW, first / nr, 1);
 		if (err)
 			return err;
@@ -356,59 +259,22 @@ int kc_table_grow_overflow_locked(struct kc_table *table)
 	return 0;
 }
 
-static u64 make_slot(u64 hash, u64 offset, u32 frequency)
-{
-	return kcache_slot_make(hash, offset) | (u64)frequency << KCACHE_FREQUENCY_SHIFT;
-}
-
 /* Puts @value into a new bucket at the end of a chain that is full. */
-static noinline int append_bucket_rcu(struct kc_table *table, struct kcache_bucket *home, u64 value)
+int kc_table_append_bucket_rcu(struct kc_table *table, struct kcache_bucket *home, u64 value)
 {
 	struct kcache_bucket *bucket, *added;
 	u32 next = overflow_get_rcu(table);
 
 	if (!next)
 		return -ENOSPC;
-	for (bucket = home; bucket->next; bucket = overflow_bucket(table, bucket->next))
+	for (bucket = home; bucket->next; bucket = kc_overflow_bucket(table, bucket->next))
 		;
-	added = overflow_bucket(table, next);
+	added = kc_overflow_bucket(table, next);
 	kc_bucket_write_begin(home);
 	WRITE_ONCE(added->next, 0);
 	WRITE_ONCE(added->slot[0], value);
 	WRITE_ONCE(bucket->next, next);
 	kc_bucket_write_end(home);
-	return 0;
-}
-
-/**
- * kc_table_insert_locked() - put in an entry whose key is not there
- * @table: where
- * @hash: of the key
- * @found: what kc_table_find_locked() said of the key under this hold of the stripe
- * @offset: of the entry, which is complete
- * @frequency: to begin with
- *
- * Context: Holds the stripe and an RCU read section.
- * Return: 0, or -ENOSPC if the chain is full and there is no overflow bucket:
- * kc_table_grow_overflow_locked() helps.
- */
-int kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
-			   u64 offset, u32 frequency)
-{
-	u64 value = make_slot(hash, offset, frequency);
-	int err;
-
-	assert_stripe_held(table, hash);
-	if (likely(found->slot)) {
-		kc_bucket_write_begin(found->home);
-		WRITE_ONCE(*found->slot, value);
-		kc_bucket_write_end(found->home);
-	} else {
-		err = append_bucket_rcu(table, found->home, value);
-		if (err)
-			return err;
-	}
-	percpu_counter_inc(&table->nr_entries);
 	return 0;
 }
 
@@ -425,9 +291,9 @@ int kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found
 void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
 			     u64 offset, u32 frequency)
 {
-	assert_stripe_held(table, hash);
+	kc_table_assert_locked(table, hash);
 	kc_bucket_write_begin(found->home);
-	WRITE_ONCE(*found->slot, make_slot(hash, offset, frequency));
+	WRITE_ONCE(*found->slot, kc_slot_make(hash, offset, frequency));
 	kc_bucket_write_end(found->home);
 }
 
@@ -443,12 +309,12 @@ void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kcache_fou
 void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
 				   struct kcache_found *found, u32 frequency)
 {
-	assert_stripe_held(table, hash);
-	WRITE_ONCE(*found->slot, make_slot(hash, found->offset, frequency));
+	kc_table_assert_locked(table, hash);
+	WRITE_ONCE(*found->slot, kc_slot_make(hash, found->offset, frequency));
 }
 
 /* The last slot in use of a chain that has more than one bucket moves to @found's. */
-static noinline void shorten_chain_rcu(struct kc_table *table, struct kcache_found *found)
+noinline void kc_table_shorten_chain_rcu(struct kc_table *table, struct kcache_found *found)
 {
 	struct kcache_bucket *last = found->home, *before = NULL;
 	u32 emptied = 0;
@@ -456,7 +322,7 @@ static noinline void shorten_chain_rcu(struct kc_table *table, struct kcache_fou
 
 	while (last->next) {
 		before = last;
-		last = overflow_bucket(table, last->next);
+		last = kc_overflow_bucket(table, last->next);
 	}
 	for (i = KCACHE_BUCKET_SLOTS - 1; !READ_ONCE(last->slot[i]); i--)
 		;
@@ -470,35 +336,6 @@ static noinline void shorten_chain_rcu(struct kc_table *table, struct kcache_fou
 	kc_bucket_write_end(found->home);
 	if (emptied)
 		overflow_put(table, emptied);
-}
-
-/**
- * kc_table_remove_uncounted_locked() - empty a slot, for who tells later how many
- * @table: where
- * @hash: of the key
- * @found: the slot, found under this hold of the stripe
- *
- * The last slot of the chain moves to where the hole would be.
- *
- * Context: Holds the stripe and an RCU read section. The entry is dead
- * afterwards. The caller owes kc_table_removed().
- */
-void kc_table_remove_uncounted_locked(struct kc_table *table, u64 hash,
-				      struct kcache_found *found)
-{
-	u64 *last = found->slot, *end = &found->home->slot[KCACHE_BUCKET_SLOTS - 1];
-
-	assert_stripe_held(table, hash);
-	if (unlikely(found->home->next)) {
-		shorten_chain_rcu(table, found);
-		return;
-	}
-	while (last < end && READ_ONCE(last[1]))
-		last++;
-	kc_bucket_write_begin(found->home);
-	WRITE_ONCE(*found->slot, READ_ONCE(*last));
-	WRITE_ONCE(*last, 0);
-	kc_bucket_write_end(found->home);
 }
 
 /**
@@ -532,7 +369,7 @@ struct chain_out {
 static void chain_put(struct kc_table *table, struct chain_out *out, u64 value, u32 *spare)
 {
 	if (out->fill == KCACHE_BUCKET_SLOTS) {
-		struct kcache_bucket *bucket = overflow_bucket(table, *spare);
+		struct kcache_bucket *bucket = kc_overflow_bucket(table, *spare);
 
 		WRITE_ONCE(out->tail->next, *spare);
 		*spare = bucket->next;
@@ -583,14 +420,14 @@ static void chain_distribute(struct kc_table *table, struct kcache_bucket *home,
 			chain_put(table, hash_of_slot(table, slot[i]) & bit ? high : low,
 				  slot[i], spare);
 		index = next;
-		bucket = index ? overflow_bucket(table, index) : NULL;
+		bucket = index ? kc_overflow_bucket(table, index) : NULL;
 	} while (bucket);
 }
 
 static void put_spares(struct kc_table *table, u32 spare)
 {
 	while (spare) {
-		u32 next = overflow_bucket(table, spare)->next;
+		u32 next = kc_overflow_bucket(table, spare)->next;
 
 		overflow_put(table, spare);
 		spare = next;
@@ -619,18 +456,18 @@ int kc_table_split_locked(struct kc_table *table)
 	lockdep_assert_held(&table->arena->mutex);
 	if (nr == 1U << 31)
 		return -ENOSPC;
-	if (!home_bucket(table, nr) &&
+	if (!kc_home_bucket(table, nr) &&
 	    kc_arena_populate_locked(table->arena, KCACHE_BUCKETS, nr / buckets_per_block(table),
 				     1))
 		return -ENOSPC;
 
-	new = home_bucket(table, nr);
+	new = kc_home_bucket(table, nr);
 	if (!new->seq)
 		begin_bucket(new);
 
 	rcu_read_lock();
 	kc_table_lock(table, nr);
-	old = home_bucket(table, split_partner(nr));
+	old = kc_home_bucket(table, split_partner(nr));
 	low = (struct chain_out) { .tail = old };
 	high = (struct chain_out) { .tail = new };
 	kc_bucket_write_begin(old);
@@ -670,10 +507,10 @@ int kc_table_merge_locked(struct kc_table *table)
 		rcu_read_unlock();
 		return -ENOSPC;
 	}
-	WRITE_ONCE(overflow_bucket(table, spare)->next, 0);
+	WRITE_ONCE(kc_overflow_bucket(table, spare)->next, 0);
 	kc_table_lock(table, nr);
-	old = home_bucket(table, split_partner(nr));
-	last = home_bucket(table, nr);
+	old = kc_home_bucket(table, split_partner(nr));
+	last = kc_home_bucket(table, nr);
 	out = (struct chain_out) { .tail = old };
 	kc_bucket_write_begin(old);
 	kc_bucket_write_begin(last);
@@ -835,7 +672,7 @@ int kc_table_scan_rcu(struct kc_table *table, u64 *position, struct kcache_found
 		next = READ_ONCE(bucket->next);
 		if (next && !kcache_found_is_valid(&candidate))
 			return -EAGAIN;
-		bucket = next ? overflow_bucket(table, next) : NULL;
+		bucket = next ? kc_overflow_bucket(table, next) : NULL;
 	} while (bucket);
 	if (READ_ONCE(*table->size) != size || !kcache_found_is_valid(&candidate))
 		return -EAGAIN;

@@ -136,17 +136,127 @@ static __always_inline bool kc_table_find_rcu(struct kc_table *table, u64 hash, 
 	return kc_table_find_again_rcu(table, hash, key, key_len, found);
 }
 
-/* The bucket of @hash will soon be written. RCU read section. */
-static inline void kc_table_prefetch_rcu(struct kc_table *table, u64 hash)
+static __always_inline struct kcache_bucket *kc_home_bucket(struct kc_table *table, u32 index)
 {
-	prefetchw(kcache_view_bucket(table, KCACHE_BUCKETS,
-				     kcache_bucket_at(hash, READ_ONCE(*table->size))));
+	return kcache_view_bucket(table, KCACHE_BUCKETS, index);
+}
+
+/* @next counts from 1. */
+static inline struct kcache_bucket *kc_overflow_bucket(struct kc_table *table, u32 next)
+{
+	return kcache_view_bucket(table, KCACHE_OVERFLOW, next - 1ULL);
+}
+
+static inline void kc_table_assert_locked(struct kc_table *table, u64 hash)
+{
+	lockdep_assert_held(&kc_table_stripe(table, hash)->lock);
+}
+
+static __always_inline struct kcache_bucket *
+kc_table_begin_locked(struct kc_table *table, u64 hash, struct kcache_found *found)
+{
+	kc_table_assert_locked(table, hash);
+	found->home = kc_home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size)));
+	found->seq = found->home->seq;
+	return found->home;
+}
+
+/**
+ * __kc_table_find_locked() - find a key, holding its stripe
+ * @table: where
+ * @hash: of the key
+ * @key: key bytes
+ * @key_len: their number
+ * @found: out; on a miss, @home and @seq, and @slot is where the key would be put in,
+ *	NULL if the chain is full
+ *
+ * Context: Holds the stripe and an RCU read section.
+ * Return: whether it is there. It stays so as long as the stripe is held.
+ */
+static __always_inline bool __kc_table_find_locked(struct kc_table *table, u64 hash,
+						   const void *key, u32 key_len,
+						   struct kcache_found *found)
+{
+	struct kcache_bucket *bucket = kc_table_begin_locked(table, hash, found);
+	u64 value, *slot;
+	int i;
+
+	for (;; bucket = kc_overflow_bucket(table, bucket->next)) {
+#pragma GCC unroll 7
+		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
+			slot = &bucket->slot[i];
+			value = READ_ONCE(*slot);
+			if (!value)
+				goto missed;
+			if (likely(!kcache_slot_has_tag(value, hash)))
+				continue;
+			found->entry = kcache_entry_with_key(table, value, key, key_len,
+							     &found->value_at, &found->left);
+			if (found->entry)
+				goto found;
+		}
+		if (likely(!bucket->next))
+			break;
+	}
+	slot = NULL;
+missed:
+	found->slot = slot;
+	return false;
+
+found:
+	found->slot = slot;
+	found->value = value;
+	found->offset = kcache_slot_offset(value);
+	return true;
 }
 
 bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32 key_len,
 			  struct kcache_found *found);
-bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
-				 struct kcache_found *found);
+
+/* kc_table_find_offset_locked() in the chain that begins at found->home; leaves the entry out. */
+static __always_inline bool kc_table_find_offset_at_home(struct kc_table *table, u64 offset,
+							 struct kcache_found *found)
+{
+	struct kcache_bucket *bucket = found->home;
+	u64 loc = offset / KCACHE_ALIGN;
+	int i;
+
+	for (;; bucket = kc_overflow_bucket(table, bucket->next)) {
+#pragma GCC unroll 7
+		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
+			u64 value = READ_ONCE(bucket->slot[i]);
+
+			if ((value & KCACHE_LOC_MASK) != loc)
+				continue;
+			found->slot = &bucket->slot[i];
+			found->value = value;
+			found->offset = offset;
+			return true;
+		}
+		if (!bucket->next)
+			return false;
+	}
+}
+
+/**
+ * kc_table_find_offset_locked() - find the slot that leads to an entry
+ * @table: where
+ * @hash: of the entry's key
+ * @offset: of the entry
+ * @found: out
+ *
+ * Context: As kc_table_find_locked().
+ * Return: false if the entry is dead.
+ */
+static inline bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
+					       struct kcache_found *found)
+{
+	kc_table_begin_locked(table, hash, found);
+	if (!kc_table_find_offset_at_home(table, offset, found))
+		return false;
+	found->entry = kc_arena_ptr(table->arena, KCACHE_SEGMENTS, offset, sizeof(*found->entry));
+	return true;
+}
 
 /*
  * Between these two, what readers see of the chain of @home may be anything.
@@ -194,15 +304,81 @@ static __always_inline void kc_table_use_rcu(const struct kcache_found *found)
 		kc_table_use_slot_rcu(found->slot, found->value);
 }
 
-int kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
-			   u64 offset, u32 frequency);
+static inline u64 kc_slot_make(u64 hash, u64 offset, u32 frequency)
+{
+	return kcache_slot_make(hash, offset) | (u64)frequency << KCACHE_FREQUENCY_SHIFT;
+}
+
+int kc_table_append_bucket_rcu(struct kc_table *table, struct kcache_bucket *home, u64 value);
+
+/**
+ * kc_table_insert_locked() - put in an entry whose key is not there
+ * @table: where
+ * @hash: of the key
+ * @found: what kc_table_find_locked() said of the key under this hold of the stripe
+ * @offset: of the entry, which is complete
+ * @frequency: to begin with
+ *
+ * Context: Holds the stripe and an RCU read section.
+ * Return: 0, or -ENOSPC if the chain is full and there is no overflow bucket:
+ * kc_table_grow_overflow_locked() helps.
+ */
+static __always_inline int
+kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found *found, u64 offset,
+		       u32 frequency)
+{
+	u64 value = kc_slot_make(hash, offset, frequency);
+	int err;
+
+	kc_table_assert_locked(table, hash);
+	if (likely(found->slot)) {
+		kc_bucket_write_begin(found->home);
+		WRITE_ONCE(*found->slot, value);
+		kc_bucket_write_end(found->home);
+	} else {
+		err = kc_table_append_bucket_rcu(table, found->home, value);
+		if (err)
+			return err;
+	}
+	percpu_counter_inc(&table->nr_entries);
+	return 0;
+}
+
 void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
 			     u64 offset, u32 frequency);
 void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
 				   struct kcache_found *found, u32 frequency);
 void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_found *found);
-void kc_table_remove_uncounted_locked(struct kc_table *table, u64 hash,
-				      struct kcache_found *found);
+void kc_table_shorten_chain_rcu(struct kc_table *table, struct kcache_found *found);
+
+/**
+ * kc_table_remove_uncounted_locked() - empty a slot, for who tells later how many
+ * @table: where
+ * @hash: of the key
+ * @found: the slot, found under this hold of the stripe
+ *
+ * The last slot of the chain moves to where the hole would be.
+ *
+ * Context: Holds the stripe and an RCU read section. The entry is dead
+ * afterwards. The caller owes kc_table_removed().
+ */
+static __always_inline void
+kc_table_remove_uncounted_locked(struct kc_table *table, u64 hash, struct kcache_found *found)
+{
+	u64 *last = found->slot, *end = &found->home->slot[KCACHE_BUCKET_SLOTS - 1];
+
+	kc_table_assert_locked(table, hash);
+	if (unlikely(found->home->next)) {
+		kc_table_shorten_chain_rcu(table, found);
+		return;
+	}
+	while (last < end && READ_ONCE(last[1]))
+		last++;
+	kc_bucket_write_begin(found->home);
+	WRITE_ONCE(*found->slot, READ_ONCE(*last));
+	WRITE_ONCE(*last, 0);
+	kc_bucket_write_end(found->home);
+}
 
 /* So many were removed by kc_table_remove_uncounted_locked(). */
 static inline void kc_table_removed(struct kc_table *table, u32 nr)

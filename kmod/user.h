@@ -18,24 +18,43 @@
 #include <linux/types.h>
 #include <linux/uaccess.h>
 
-/* Copies in. False if @from is not the caller's memory, or not there. */
+/*
+ * Copies in. False if @from is not the caller's memory, or not there. The last bytes, less
+ * than a word, are copied as a word that overlaps what comes before: the stock copy takes
+ * them one by one.
+ */
 static __always_inline bool kc_user_get(void *to, const void __user *from, size_t len)
 {
-	size_t left;
+	size_t words = len & ~7UL, left;
+	u64 last;
 
 	if (unlikely(should_fail_usercopy() || !access_ok(from, len)))
 		return false;
-	instrument_copy_from_user_before(to, from, len);
-	left = raw_copy_from_user(to, from, len);
-	instrument_copy_from_user_after(to, from, len, left);
-	return !left;
+	if (words == len || !words) {
+		instrument_copy_from_user_before(to, from, len);
+		left = raw_copy_from_user(to, from, len);
+		instrument_copy_from_user_after(to, from, len, left);
+		return !left;
+	}
+	instrument_copy_from_user_before(to, from, words);
+	left = raw_copy_from_user(to, from, words);
+	instrument_copy_from_user_after(to, from, words, left);
+	if (unlikely(left || !user_access_begin(from + len - 8, 8)))
+		return false;
+	unsafe_get_user(last, (u64 __user *)(from + len - 8), err_end);
+	user_access_end();
+	memcpy(to + len - 8, &last, sizeof(last));
+	return true;
+
+err_end:
+	user_access_end();
+	return false;
 }
 
 /*
- * Copies out. False if @to is not the caller's memory, or not there. The last bytes, less
- * than a word, are copied as a word that overlaps what comes before: the stock copy takes
- * them one by one. For KASAN it is a read like others, for KCSAN none: what is copied may be
- * changing, and the caller looks at the seq afterwards.
+ * Copies out, in the same way. False if @to is not the caller's memory, or not there. For
+ * KASAN it is a read like others, for KCSAN none: what is copied may be changing, and the
+ * caller looks at the seq afterwards.
  */
 static __always_inline bool kc_user_put(void __user *to, const void *from, size_t len)
 {

@@ -183,13 +183,13 @@ static void walk_queue_locked(struct kc_cache *cache, enum kc_queue queue, u64 *
 	struct kc_segment *segment;
 	struct kcache_entry *entry;
 	struct kcache_found found;
-	u32 position;
+	struct kc_log_cursor cursor;
 	u64 offset, hash;
 
 	list_for_each_entry(segment, &cache->log.queue[queue], link) {
 		kc_log_wait_readable(segment);
-		position = 0;
-		while ((entry = kc_log_walk_rcu(&cache->log, segment, &position, &offset))) {
+		cursor = (struct kc_log_cursor) { 0 };
+		while ((entry = kc_log_walk_rcu(&cache->log, segment, &cursor, &offset))) {
 			hash = kc_table_hash_entry(&cache->table, entry);
 			kc_table_lock(&cache->table, hash);
 			if (kc_table_find_offset_locked(&cache->table, hash, offset, &found)) {

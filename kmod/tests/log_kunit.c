@@ -154,10 +154,10 @@ static u64 walk(struct rig *rig, unsigned long *met, u32 *nr)
 	*nr = 0;
 	mutex_lock(&rig->arena.mutex);
 	list_for_each_entry(segment, &rig->log.queue[KC_SMALL], link) {
-		u32 position = 0;
+		struct kc_log_cursor cursor = { 0 };
 
 		kc_log_wait_readable(segment);
-		while ((entry = kc_log_walk_rcu(&rig->log, segment, &position, &offset))) {
+		while ((entry = kc_log_walk_rcu(&rig->log, segment, &cursor, &offset))) {
 			bytes += kcache_entry_size(entry->key_len, entry->value_len);
 			__set_bit(kc_entry_version(entry), met);
 			++*nr;
@@ -570,7 +570,7 @@ static int walk_what_is_sealed(struct kt_hand *hand)
 
 	kt_be_urgent();
 	for (i = 0; i < 30 && !hand->is_wrong; i++) {
-		u32 position;
+		struct kc_log_cursor cursor;
 		u64 offset;
 
 		usleep_range(100, 3000);
@@ -583,16 +583,16 @@ static int walk_what_is_sealed(struct kt_hand *hand)
 			/* Else a walk of it need not come to an end. */
 			entry = kc_arena_ptr(&rig->arena, KCACHE_SEGMENTS,
 					     kc_segment_offset(&rig->log, segment), HEADER);
-			position = 0;
+			cursor = (struct kc_log_cursor) { 0 };
 			if (segment->end && !entry->key_len) {
 				kt_wrong(hand, "an entry was not begun");
 				break;
 			}
-			while ((entry = kc_log_walk_rcu(&rig->log, segment, &position, &offset)))
+			while ((entry = kc_log_walk_rcu(&rig->log, segment, &cursor, &offset)))
 				if (kc_entry_version(entry) != 9)
 					kt_wrong(hand, "an entry was not complete");
-			if (position != segment->end)
-				kt_wrong(hand, "the walk stopped at %u of %u", position,
+			if (cursor.position != segment->end)
+				kt_wrong(hand, "the walk stopped at %u of %u", cursor.position,
 					 segment->end);
 		}
 		mutex_unlock(&rig->arena.mutex);

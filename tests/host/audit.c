@@ -41,10 +41,10 @@ static u64 audit_entries(struct audit *audit, const struct kc_segment *segment, 
 	struct kc_segment view = *segment;
 	struct kcache_entry *entry;
 	u64 live = 0, offset;
-	u32 position = 0;
+	struct kc_log_cursor cursor = { 0 };
 
 	view.end = end;
-	while ((entry = kc_log_walk_rcu(&cache->log, &view, &position, &offset))) {
+	while ((entry = kc_log_walk_rcu(&cache->log, &view, &cursor, &offset))) {
 		u64 hash = kc_table_hash_entry(&cache->table, entry), expiry_ms;
 		struct kcache_found by_offset, by_key;
 		const u8 *key;
@@ -66,7 +66,7 @@ static u64 audit_entries(struct audit *audit, const struct kc_segment *segment, 
 		kc_table_unlock(&cache->table, hash);
 		rcu_read_unlock();
 	}
-	if (position > end)
+	if (cursor.position > end)
 		complain(audit, "last entry of a segment ends behind it");
 	return live;
 }

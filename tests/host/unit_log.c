@@ -149,12 +149,13 @@ static struct kc_log_bytes count(void)
 static u32 walk(const struct kc_segment *segment, u32 *keys, u32 max)
 {
 	struct kcache_entry *entry;
-	u32 position = 0, nr = 0;
+	struct kc_log_cursor cursor = { 0 };
+	u32 nr = 0;
 	u64 offset;
 
 	rcu_read_lock();
-	while ((entry = kc_log_walk_rcu(&log_, segment, &position, &offset))) {
-		EXPECT(position <= segment->end);
+	while ((entry = kc_log_walk_rcu(&log_, segment, &cursor, &offset))) {
+		EXPECT(cursor.position <= segment->end);
 		if (nr < max)
 			memcpy(&keys[nr], entry->data, sizeof(*keys));
 		nr++;

@@ -103,7 +103,7 @@ static const u32 *kcache_view_table_size(void)
 	return table->size;
 }
 
-static struct kcache_bucket *overflow_bucket(u32 next)
+static struct kcache_bucket *kc_overflow_bucket(u32 next)
 {
 	return &shared.overflow[next - 1];
 }
@@ -229,7 +229,7 @@ enum kcache_find_result kcache_find_by(u32 key, struct kcache_found *found)
 			break;
 		if (!kcache_found_is_valid(found))
 			return KCACHE_CHANGED;
-		bucket = overflow_bucket(next);
+		bucket = kc_overflow_bucket(next);
 		if (++hops > NR_OVERFLOW)
 			weak_fail("the chain of key %u does not end", key);
 	}
@@ -276,7 +276,7 @@ static bool kc_table_find_locked(u32 key, struct kcache_found *found)
 
 	found->home = bucket;
 	found->seq = bucket->seq;
-	for (;; bucket = overflow_bucket(bucket->next)) {
+	for (;; bucket = kc_overflow_bucket(bucket->next)) {
 		for (u32 i = 0; i < KCACHE_BUCKET_SLOTS && bucket->slot[i]; i++) {
 			found->slot = &bucket->slot[i];
 			found->entry = &shared.entry[slot_entry(bucket->slot[i]) - 1];
@@ -294,7 +294,7 @@ static u32 overflow_get_rcu(void)
 
 	spin_lock(&private.overflow_lock);
 	next = private.overflow_free;
-	private.overflow_free = overflow_bucket(next)->next;
+	private.overflow_free = kc_overflow_bucket(next)->next;
 	spin_unlock(&private.overflow_lock);
 	return next;
 }
@@ -309,7 +309,7 @@ static void clear_slots(struct kcache_bucket *bucket)
 
 static void overflow_put(u32 next)
 {
-	struct kcache_bucket *bucket = overflow_bucket(next);
+	struct kcache_bucket *bucket = kc_overflow_bucket(next);
 
 	clear_slots(bucket);
 	spin_lock(&private.overflow_lock);
@@ -318,14 +318,14 @@ static void overflow_put(u32 next)
 	spin_unlock(&private.overflow_lock);
 }
 
-static void append_bucket_rcu(struct kcache_bucket *home, u32 value)
+static void kc_table_append_bucket_rcu(struct kcache_bucket *home, u32 value)
 {
 	struct kcache_bucket *bucket, *added;
 	u32 next = overflow_get_rcu();
 
-	for (bucket = home; bucket->next; bucket = overflow_bucket(bucket->next))
+	for (bucket = home; bucket->next; bucket = kc_overflow_bucket(bucket->next))
 		;
-	added = overflow_bucket(next);
+	added = kc_overflow_bucket(next);
 	kc_bucket_write_begin(home);
 	WRITE_ONCE(added->next, 0);
 	WRITE_ONCE(added->slot[0], value);
@@ -340,7 +340,7 @@ static void kc_table_insert_locked(struct kcache_found *found, u32 value)
 		WRITE_ONCE(*found->slot, value);
 		kc_bucket_write_end(found->home);
 	} else {
-		append_bucket_rcu(found->home, value);
+		kc_table_append_bucket_rcu(found->home, value);
 	}
 }
 
@@ -351,7 +351,7 @@ static void find_free(u32 hash, struct kcache_found *found)
 	u32 i;
 
 	found->home = own_bucket(hash, READ_ONCE(*table->size));
-	for (bucket = found->home; bucket->next; bucket = overflow_bucket(bucket->next))
+	for (bucket = found->home; bucket->next; bucket = kc_overflow_bucket(bucket->next))
 		;
 	for (i = 0; i < KCACHE_BUCKET_SLOTS && READ_ONCE(bucket->slot[i]); i++)
 		;
@@ -374,7 +374,7 @@ static void remove_too_early(struct kcache_found *found, struct kcache_bucket *b
 	kc_bucket_write_end(found->home);
 }
 
-static void shorten_chain_rcu(struct kcache_found *found)
+static void kc_table_shorten_chain_rcu(struct kcache_found *found)
 {
 	struct kcache_bucket *last = found->home, *before = NULL;
 	u32 emptied = 0;
@@ -382,7 +382,7 @@ static void shorten_chain_rcu(struct kcache_found *found)
 
 	while (last->next) {
 		before = last;
-		last = overflow_bucket(last->next);
+		last = kc_overflow_bucket(last->next);
 	}
 	for (i = KCACHE_BUCKET_SLOTS - 1; !READ_ONCE(last->slot[i]); i--)
 		;
@@ -409,7 +409,7 @@ static void kc_table_remove_uncounted_locked(struct kcache_found *found)
 	typeof(found->slot) last = found->slot, end = &found->home->slot[KCACHE_BUCKET_SLOTS - 1];
 
 	if (found->home->next) {
-		shorten_chain_rcu(found);
+		kc_table_shorten_chain_rcu(found);
 		return;
 	}
 	while (last < end && READ_ONCE(last[1]))
@@ -430,7 +430,7 @@ struct chain_out {
 static void chain_put(struct chain_out *out, u32 value, u32 *spare)
 {
 	if (out->fill == KCACHE_BUCKET_SLOTS) {
-		struct kcache_bucket *bucket = overflow_bucket(*spare);
+		struct kcache_bucket *bucket = kc_overflow_bucket(*spare);
 
 		WRITE_ONCE(out->tail->next, *spare);
 		*spare = bucket->next;
@@ -465,14 +465,14 @@ static void chain_distribute(struct kcache_bucket *home, u32 bit, struct chain_o
 		for (i = 0; i < KCACHE_BUCKET_SLOTS && slot[i]; i++)
 			chain_put(shared.entry[slot_entry(slot[i]) - 1].key_len & bit ? high : low, slot[i], spare);
 		index = next;
-		bucket = index ? overflow_bucket(index) : NULL;
+		bucket = index ? kc_overflow_bucket(index) : NULL;
 	} while (bucket);
 }
 
 static void put_spares(u32 spare)
 {
 	while (spare) {
-		u32 next = overflow_bucket(spare)->next;
+		u32 next = kc_overflow_bucket(spare)->next;
 
 		overflow_put(spare);
 		spare = next;
@@ -541,7 +541,7 @@ static void kc_table_merge_locked(u32 unused)
 
 	weak_acquire(&private.mutex);
 	spare = overflow_get_rcu();
-	WRITE_ONCE(overflow_bucket(spare)->next, 0);
+	WRITE_ONCE(kc_overflow_bucket(spare)->next, 0);
 	kc_table_lock(nr);
 	old = &shared.home[split_partner(nr)];
 	last = &shared.home[nr];
@@ -805,7 +805,7 @@ void arena_init(u32 nr_entries)
 		shared.home[i].seq = private.seq_start;
 	private.overflow_free = 1;
 	for (u32 i = 1; i < NR_OVERFLOW; i++)
-		overflow_bucket(i)->next = i + 1;
+		kc_overflow_bucket(i)->next = i + 1;
 	for (u32 i = 1; i <= nr_entries; i++)
 		private.pool[private.pool_tail++] = i;
 	weak_begin(NULL);

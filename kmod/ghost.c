@@ -6,27 +6,23 @@
 
 #include "ghost.h"
 
-#define PRINTS		31
-#define WORDS		8
+/*
+ * The prints of keys that went, the youngest in the low bits: a new one pushes the oldest
+ * out. 0: none. Written by one that adds, under the mutex, and any that take, without a lock,
+ * so a print may be lost, or come back.
+ */
+#define WORDS		2
+#define PRINTS		(4 * WORDS)
 
-/* Written by one that adds, under the mutex, and any that take, without a lock. */
 struct ghost_set {
-	union {
-		struct {
-			u16 print[PRINTS];	/* 0: none */
-			u16 next;		/* to be overwritten */
-		};
-		u64 word[WORDS];
-	};
-} __aligned(64);
+	u64 word[WORDS];
+};
 
 struct kc_ghost_sets {
 	struct rcu_head rcu;
 	u32 nr;
 	struct ghost_set set[];
 };
-
-static_assert(sizeof(struct ghost_set) == 64);
 
 static struct kc_ghost_sets *sets_of(struct kc_ghost *ghost)
 {
@@ -60,7 +56,7 @@ void kc_ghost_drop(struct kc_ghost *ghost)
 
 static u32 sets_for(u64 entries)
 {
-	return clamp_t(u64, entries / (PRINTS + 1), 1, U32_MAX);
+	return clamp_t(u64, entries / PRINTS, 1, U32_MAX);
 }
 
 /* The memory that kc_ghost_make() takes. */
@@ -128,15 +124,19 @@ void kc_ghost_add_rcu(struct kc_ghost *ghost, u64 hash)
 {
 	struct kc_ghost_sets *sets = rcu_dereference(ghost->sets);
 	struct ghost_set *set;
-	u16 next;
+	u64 word;
+	int i;
 
 	lockdep_assert_held(ghost->mutex);
 	if (!sets)
 		return;
 	set = find_set(sets, hash);
-	next = READ_ONCE(set->next);
-	WRITE_ONCE(set->print[next], print_of(hash));
-	WRITE_ONCE(set->next, next + 1 < PRINTS ? next + 1 : 0);
+#pragma GCC unroll 2
+	for (i = WORDS - 1; i > 0; i--) {
+		word = READ_ONCE(set->word[i]) << 16 | READ_ONCE(set->word[i - 1]) >> 48;
+		WRITE_ONCE(set->word[i], word);
+	}
+	WRITE_ONCE(set->word[0], READ_ONCE(set->word[0]) << 16 | print_of(hash));
 }
 
 /* Where a part of 16 bits of @word is zero, its highest bit; above that, maybe more. */
@@ -147,13 +147,17 @@ static u64 zeros(u64 word)
 
 static noinline bool take_from(struct ghost_set *set, u16 print)
 {
-	int i;
+	int i, shift;
 
-	for (i = 0; i < PRINTS; i++) {
-		if (READ_ONCE(set->print[i]) != print)
-			continue;
-		WRITE_ONCE(set->print[i], 0);
-		return true;
+	for (i = 0; i < WORDS; i++) {
+		u64 word = READ_ONCE(set->word[i]);
+
+		for (shift = 0; shift < 64; shift += 16) {
+			if ((u16)(word >> shift) != print)
+				continue;
+			WRITE_ONCE(set->word[i], word & ~(0xffffULL << shift));
+			return true;
+		}
 	}
 	return false;
 }
@@ -172,13 +176,13 @@ bool kc_ghost_take_rcu(struct kc_ghost *ghost, u64 hash)
 	u16 print = print_of(hash);
 	u64 pattern = print * 0x0001000100010001ULL, seen = 0;
 	struct ghost_set *set;
-	int word;
+	int i;
 
 	if (!sets)
 		return false;
 	set = find_set(sets, hash);
-#pragma GCC unroll 8
-	for (word = 0; word < WORDS; word++)
-		seen |= zeros(READ_ONCE(set->word[word]) ^ pattern);
+#pragma GCC unroll 2
+	for (i = 0; i < WORDS; i++)
+		seen |= zeros(READ_ONCE(set->word[i]) ^ pattern);
 	return unlikely(seen) && take_from(set, print);
 }

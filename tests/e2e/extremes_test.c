@@ -9,7 +9,6 @@
 
 #include <sys/resource.h>
 
-
 #include "crash.h"
 #include "ttl.h"
 
@@ -239,6 +238,46 @@ TEST(thousand_processes)
 	CHECK_EQ(sysfs_number("stats/entries"), PROCESSES + 1);
 	check_account();
 	check_flush();
+}
+
+/* -------- nothing at all -------- */
+
+static int batch_of_one(struct kcache_op op)
+{
+	struct kcache_batch batch = {
+		.size = sizeof(batch), .op_size = sizeof(op), .ops = address(&op), .nr = 1,
+	};
+
+	MUST(ioctl(cache, KCACHE_IOC_BATCH, &batch));
+	return op.error;
+}
+
+TEST(no_bytes_may_lie_anywhere)
+{
+	static const __u64 anywhere[] = { 0, 1, 1ULL << 62, 0xffffffff81000000ULL, ~0ULL };
+	size_t i;
+
+	for (i = 0; i < NR(anywhere); i++) {
+		__u64 at = anywhere[i];
+
+		CASE("at %#llx", (unsigned long long)at);
+		WORKS(OP(SET, "key", .value = at));
+		HOLDS("key", "");
+		WORKS(OP(APPEND, "key", .value = at));
+		WORKS(OP(PREPEND, "key", .value = at));
+		WORKS(OP(GET, "key", .out = at));
+		WORKS(OP(GET, "key", .out = at, .out_len = 100));
+		WORKS(OP(SET, "key", .value = at, .out = at, .out_len = 100, .flags = KCACHE_RETURN_OLD));
+		CHECK_ERR(batch_of_one(OP(SET, "key", .value = at)), 0);
+		CHECK_ERR(batch_of_one(OP(GET, "key", .out = at)), 0);
+		CHECK_EQ(WORKS(OP(POP, "key", .out = at)).out_len, 0);
+		/* A byte makes the difference. */
+		WORKS(OP(SET, "key", VALUE("v")));
+		FAILS(EFAULT, OP(GET, "key", .out = at, .out_len = 1));
+		FAILS(EFAULT, OP(SET, "key", .value = at, .value_len = 1));
+		HOLDS("key", "v");
+	}
+	check_account();
 }
 
 /* -------- one bucket, flooded on purpose -------- */

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "crash.h"
+#include "flood.h"
 #include "ttl.h"
 
 #define MANY	10000
@@ -282,50 +283,7 @@ TEST(no_bytes_may_lie_anywhere)
 
 /* -------- one bucket, flooded on purpose -------- */
 
-#define BITS		24	/* of the hash that the keys have in common: more than choose a bucket */
-
-typedef unsigned __int128 u128;
-
-/*
- * The hash of 16 bytes is the high half of a sum of products modulo 2^128, of which
- * one is that of the first 8 bytes with @factor. So a step of those bytes by which
- * that product moves little, modulo 2^(64 + BITS), leads from key to key in the same
- * bucket: Euclid finds one.
- */
-static __u64 find_step(u128 factor)
-{
-	const u128 modulus = (u128)1 << (64 + BITS);
-	u128 r0 = modulus, r1 = factor % modulus, s0 = 0, s1 = 1, q, t;
-
-	/* s * factor = +r or -r modulo modulus, in turn; s grows, r falls. */
-	while (r1 >> 46) {
-		q = r0 / r1;
-		t = r0 - q * r1;
-		r0 = r1;
-		r1 = t;
-		t = s0 + q * s1;
-		s0 = s1;
-		s1 = t;
-	}
-	return s1;
-}
-
-static void flood_key(__u64 nr, __u64 step, __u64 *key)
-{
-	key[0] = nr * step;
-	key[1] = 0x6b65796b65796b65ULL;
-}
-
 #define FLOOD	3000
-
-/* The bucket of a key of the flood, for tables up to 2^BITS of them. */
-static __u64 flood_bucket(const __u64 *secret, __u64 nr, __u64 step)
-{
-	__u64 key[2];
-
-	flood_key(nr, step, key);
-	return kcache_hash(secret, key, sizeof(key)) & ((1ULL << BITS) - 1);
-}
 
 TEST(flood_of_one_bucket_hurts_no_other_key)
 {
@@ -337,18 +295,14 @@ TEST(flood_of_one_bucket_hurts_no_other_key)
 	int i;
 
 	header = MUST(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, cache, 0));
-	step = find_step((u128)header->secret[KCACHE_HASH_SHORT + 1] << 64 |
-			 header->secret[KCACHE_HASH_SHORT]);
+	step = flood_step(header->secret);
 	for (i = 0; i < 1000; i++) {
 		snprintf(text, sizeof(text), "other%d", i);
 		WORKS(OP(SET, text, VALUE(text)));
 	}
 	overflow = sysfs_number("stats/overflow_buckets");
 
-	/* Where a carry comes up the bucket changes, once in 2^18 steps: not in this run of them. */
-	for (first = 0; flood_bucket(header->secret, first, step) !=
-	     flood_bucket(header->secret, first + FLOOD - 1, step); first += FLOOD)
-		CHECK(first < 4 * FLOOD);
+	first = flood_first(header->secret, step, FLOOD);
 	for (nr = first; nr < first + FLOOD; nr++) {
 		flood_key(nr, step, key);
 		CHECK_EQ(flood_bucket(header->secret, nr, step),

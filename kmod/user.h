@@ -6,7 +6,7 @@
  * may lie in, which costs more than to copy 100 bytes, and finds nothing here:
  * the buffers are parts of whole pages, or are declared where they are used. With
  * page faults disabled, memory that is not there ends the copy. As in the stock
- * copies, fault injection may have one fail.
+ * copies, fault injection may have one fail. No bytes are the caller's wherever they are.
  */
 #ifndef KC_USER_H
 #define KC_USER_H
@@ -29,7 +29,7 @@ static __always_inline bool kc_user_get(void *to, const void __user *from, size_
 	u64 last;
 
 	if (unlikely(should_fail_usercopy() || !access_ok(from, len)))
-		return false;
+		return !len;
 	if (words == len || !words) {
 		instrument_copy_from_user_before(to, from, len);
 		left = raw_copy_from_user(to, from, len);
@@ -62,7 +62,7 @@ static __always_inline bool kc_user_put(void __user *to, const void *from, size_
 	u64 last;
 
 	if (unlikely(should_fail_usercopy() || !access_ok(to, len)))
-		return false;
+		return !len;
 	kasan_check_read(from, len);
 	if (words == len || !words)
 		return !raw_copy_to_user(to, from, len);

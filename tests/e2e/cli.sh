@@ -531,7 +531,8 @@ restore_of_a_line_longer_than_a_value()
 	local max
 	max=$(kcachectl info --json | json "it['value_max']")
 	{ printf 'a 1\nb '; head -c $((max + 1)) /dev/zero | tr '\0' x; printf '\nc 3\n'; } > "$tmp/dump"
-	expect 3 restore "$tmp/dump" && told 'line 2: key or value is longer' && [ "$(kcachectl list)" = a ]
+	expect 1 restore "$tmp/dump" && told 'line 2: key or value is longer.*: b$' &&
+		[ "$(kcachectl list | sort | xargs)" = 'a c' ]
 }
 
 restore_of_nothing_is_nothing()

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the suites about crashes have in common: values that can be seen to be whole,
- * accounts that have to add up to the byte, and the end of the module. After ktap.h.
+ * What the suites about crashes have in common: values that can be seen to be whole, and
+ * processes that look whether they are; accounts that have to add up to the byte; and the
+ * end of the module. After ktap.h.
  */
 #ifndef CRASH_H
 #define CRASH_H
 
+#include <kcache.h>
 #include <linux/kcache_map.h>
 
 #define KIB	1024
@@ -56,6 +58,115 @@ KTAP_UNUSED static void check_whole(int line, const struct whole *whole, __u32 k
 
 #define CHECK_WHOLE(value, key_nr, len) \
 	check_whole(__LINE__, (const struct whole *)(value), key_nr, len)
+
+/* -------- who looks whether they are -------- */
+
+#define NR_WHOLE	12	/* keys of values that are whole */
+#define NR_BATCH	4	/* more of them, which come in batches */
+#define NR_TEXT		6	/* keys of lines, each of one letter */
+
+KTAP_UNUSED static char *buffer;	/* two values */
+
+static struct {
+	__s64 nr_checked;	/* values that were seen to be whole */
+	int stop;
+} *looking;			/* shared; atomic */
+
+static pid_t lookers[2];
+
+KTAP_UNUSED static const char *whole_key(int nr)
+{
+	static char key[16];
+
+	snprintf(key, sizeof(key), "whole%d", nr);
+	return key;
+}
+
+KTAP_UNUSED static int text_len(char letter)
+{
+	return (letter - 'a' + 1) * 300;
+}
+
+KTAP_UNUSED static void check_text(const char *value, size_t len)
+{
+	size_t i;
+
+	CHECK(len && *value >= 'a' && *value <= 'z');
+	CHECK_EQ(len, text_len(*value));
+	for (i = 0; i < len; i++)
+		CHECK_EQ(value[i], *value);
+}
+
+/* Looks on, by calls or, with @nr, through the mapping. */
+KTAP_UNUSED static void look_on(int nr)
+{
+	struct kcache *handle;
+	char key[16];
+	size_t len;
+	int i, err;
+
+	buffer = malloc(WHOLE_MAX);
+	CHECK(buffer);
+	CHECK_ERR(kcache_open(&handle, NULL, O_RDONLY), 0);
+	while (!atomic_get(&looking->stop)) {
+		for (i = 0; i < NR_WHOLE + NR_BATCH + NR_TEXT; i++) {
+			bool is_text = i >= NR_WHOLE + NR_BATCH;
+
+			if (is_text)
+				snprintf(key, sizeof(key), "text%d", i - NR_WHOLE - NR_BATCH);
+			else
+				snprintf(key, sizeof(key), "whole%d", i);
+			CASE("%s of others", key);
+			if (nr) {
+				err = kcache_get(handle, key, strlen(key), buffer, WHOLE_MAX, &len);
+			} else {
+				struct kcache_op op = OP(GET, key, INTO_BYTES(buffer, WHOLE_MAX));
+
+				err = run(&op);
+				len = op.out_len;
+			}
+			CHECK(!err || err == -ENOENT);
+			if (err)
+				continue;
+			if (is_text)
+				check_text(buffer, len);
+			else
+				CHECK_WHOLE(buffer, i, len);
+			atomic_add(&looking->nr_checked, 1);
+		}
+		milliseconds_pass(1);
+	}
+	kcache_close(handle);
+}
+
+KTAP_UNUSED static void begin_looking(void)
+{
+	size_t i;
+
+	looking = shared_memory(sizeof(*looking));
+	for (i = 0; i < NR(lookers); i++)
+		lookers[i] = start_process(look_on, i);
+}
+
+KTAP_UNUSED static void end_looking(void)
+{
+	size_t i;
+
+	atomic_put(&looking->stop, 1);
+	for (i = 0; i < NR(lookers); i++)
+		end_process(lookers[i]);
+	CHECK(looking->nr_checked > 0);
+}
+
+KTAP_UNUSED static void check_killed(pid_t pid)
+{
+	int status;
+
+	MUST(waitpid(pid, &status, 0));
+	if (!WIFSIGNALED(status))	/* it has said what it found */
+		_exit(KTAP_FAIL);
+	CHECK_EQ(WTERMSIG(status), SIGKILL);
+}
 
 /* -------- accounts -------- */
 

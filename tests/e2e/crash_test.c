@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Clients that end in the middle of what they do: killed at random moments of every
- * operation, killed for lack of memory, or left without any. Others see nothing but
- * whole values meanwhile, and afterwards the accounts add up to the byte.
+ * operation. Others see nothing but whole values meanwhile, and afterwards the accounts
+ * add up to the byte.
  */
 #define KTAP_DEVICE
 #include "ktap.h"
-
-#include <sys/resource.h>
-#include <sys/stat.h>
-
-#include <kcache.h>
 
 #include "crash.h"
 
 #define VICTIMS		6
 #define KILLS		150
-#define NR_WHOLE	12
-#define NR_TEXT		6
 
 /* -------- what was begun and what was done, to compare with what was counted -------- */
 
@@ -42,8 +35,6 @@ static struct {
 	__s64 done[NR_COUNTERS];
 	__s64 sum_begun, sum_done;		/* of ADD */
 	__s64 append_begun, append_done, prepend_begun, prepend_done;
-	__s64 nr_checked;			/* values that were seen to be whole */
-	int stop;
 	int rank;				/* of the next victim */
 } *shared;
 
@@ -99,7 +90,6 @@ static int do_counted(enum counter which, struct kcache_op *op)
 /* -------- victims: everything, for ever -------- */
 
 static int is_all;	/* they flush, resize and expire, too */
-static char *buffer;	/* two values */
 static int rank;	/* of this process among all that were ever started */
 
 static __u32 random_words(void)
@@ -107,14 +97,6 @@ static __u32 random_words(void)
 	__u64 lot = random_below(100);
 
 	return 1 + random_below(lot < 80 ? 100 : lot < 97 ? 8000 : WHOLE_WORDS);
-}
-
-static const char *whole_key(int nr)
-{
-	static char key[16];
-
-	snprintf(key, sizeof(key), "whole%d", nr);
-	return key;
 }
 
 static void strike_set(int nr)
@@ -208,7 +190,7 @@ static void strike_batch(void)
 	int i, kind[BATCH];
 
 	for (i = 0; i < BATCH; i++) {
-		int nr = NR_WHOLE + random_below(4);
+		int nr = NR_WHOLE + random_below(NR_BATCH);
 
 		kind[i] = random_below(4);
 		snprintf(keys[i], sizeof(keys[i]), "whole%d", nr);
@@ -246,11 +228,6 @@ static void strike_batch(void)
 	}
 }
 
-static int text_len(char letter)
-{
-	return (letter - 'a' + 1) * 300;
-}
-
 /* Three lines, now and then in two writes. */
 static void strike_write(int fd)
 {
@@ -272,16 +249,6 @@ static void strike_write(int fd)
 	if (first < len)
 		CHECK_EQ(write(fd, text + first, len - first), (ssize_t)(len - first));
 	atomic_add(&shared->done[COUNT_sets], 3);
-}
-
-static void check_text(const char *value, size_t len)
-{
-	size_t i;
-
-	CHECK(len && *value >= 'a' && *value <= 'z');
-	CHECK_EQ(len, text_len(*value));
-	for (i = 0; i < len; i++)
-		CHECK_EQ(value[i], *value);
 }
 
 /* A handle of the library: a descriptor, a mapping and a page of hints, for a moment. */
@@ -383,66 +350,13 @@ static void strike(int nr)
 	}
 }
 
-/* Looks on, by calls or, with @nr, through the mapping. */
-static void look_on(int nr)
-{
-	struct kcache *handle;
-	char key[16];
-	size_t len;
-	int i, err;
-
-	buffer = malloc(WHOLE_MAX);
-	CHECK(buffer);
-	CHECK_ERR(kcache_open(&handle, NULL, O_RDONLY), 0);
-	while (!atomic_get(&shared->stop)) {
-		for (i = 0; i < NR_WHOLE + 4 + NR_TEXT; i++) {
-			bool is_text = i >= NR_WHOLE + 4;
-
-			if (is_text)
-				snprintf(key, sizeof(key), "text%d", i - NR_WHOLE - 4);
-			else
-				snprintf(key, sizeof(key), "whole%d", i);
-			CASE("%s of others", key);
-			if (nr) {
-				err = kcache_get(handle, key, strlen(key), buffer, WHOLE_MAX, &len);
-			} else {
-				struct kcache_op op = OP(GET, key, INTO_BYTES(buffer, WHOLE_MAX));
-
-				err = run(&op);
-				len = op.out_len;
-			}
-			CHECK(!err || err == -ENOENT);
-			if (err)
-				continue;
-			if (is_text)
-				check_text(buffer, len);
-			else
-				CHECK_WHOLE(buffer, i, len);
-			atomic_add(&shared->nr_checked, 1);
-		}
-		milliseconds_pass(1);
-	}
-	kcache_close(handle);
-}
-
-static void check_killed(pid_t pid)
-{
-	int status;
-
-	MUST(waitpid(pid, &status, 0));
-	if (!WIFSIGNALED(status))	/* it has said what it found */
-		_exit(KTAP_FAIL);
-	CHECK_EQ(WTERMSIG(status), SIGKILL);
-}
-
 /* Starts, kills and starts processes that strike() while others look_on(). */
 static void kill_many(int kills)
 {
-	pid_t pids[VICTIMS], on[2];
+	pid_t pids[VICTIMS];
 	int i;
 
-	for (i = 0; i < 2; i++)
-		on[i] = start_process(look_on, i);
+	begin_looking();
 	for (i = 0; i < VICTIMS; i++)
 		pids[i] = start_process(strike, i + 1);
 	for (i = 0; i < kills; i++) {
@@ -458,10 +372,7 @@ static void kill_many(int kills)
 		MUST(kill(pids[i], SIGKILL));
 		check_killed(pids[i]);
 	}
-	atomic_put(&shared->stop, 1);
-	for (i = 0; i < 2; i++)
-		end_process(on[i]);
-	CHECK(shared->nr_checked > 0);
+	end_looking();
 }
 
 static __s64 number_of(const char *key)
@@ -509,7 +420,7 @@ TEST(processes_killed_at_any_moment_leave_accounts_that_add_up)
 	NOTE("%d processes were killed; %lld SETs, %lld ADDs, %lld APPENDs, %lld POPs; %lld values looked at",
 	     KILLS + VICTIMS, (long long)shared->done[COUNT_sets],
 	     (long long)shared->done[COUNT_adds], (long long)shared->done[COUNT_appends],
-	     (long long)shared->done[COUNT_pops], (long long)shared->nr_checked);
+	     (long long)shared->done[COUNT_pops], (long long)looking->nr_checked);
 	check_counters(KILLS + VICTIMS, BATCH);
 	sum = number_of("sum");
 	CASE("sum %lld, %lld done, %lld begun", (long long)sum, (long long)shared->sum_done,
@@ -536,305 +447,6 @@ TEST(processes_killed_while_they_flush_resize_and_expire_leave_a_cache_that_work
 	HOLDS("key", "value");
 	check_account();
 	unload_and_load();
-}
-
-/* -------- memory cgroups -------- */
-
-#define CGROUP	"/sys/fs/cgroup/kcache-test"
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool is_written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return is_written;
-}
-
-static void make_cgroup(const char *limit)
-{
-	rmdir(CGROUP);
-	if (mkdir(CGROUP, 0755) || !write_file(CGROUP "/memory.max", limit))
-		SKIP("no memory cgroup to be had here: %s", ktap_errno(errno));
-	write_file(CGROUP "/memory.swap.max", "0");
-}
-
-static unsigned long long nr_oom_kills(void)
-{
-	char text[512] = "", *at;
-	int fd = MUST(open(CGROUP "/memory.events", O_RDONLY | O_CLOEXEC));
-
-	MUST(read(fd, text, sizeof(text) - 1));
-	close(fd);
-	at = strstr(text, "oom_kill ");
-	CHECK(at);
-	return strtoull(at + 9, NULL, 10);
-}
-
-static void *fresh_memory(size_t len)
-{
-	return MUST(mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-}
-
-/* Memory that has no pages yet and gets some when it is read, too. */
-static void *fresh_file(size_t len)
-{
-	int fd = MUST(memfd_create("fresh", MFD_CLOEXEC));
-	void *memory;
-
-	MUST(ftruncate(fd, len));
-	memory = MUST(mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-	close(fd);
-	return memory;
-}
-
-static __u64 read_a_page_each_2_mib(const char *map, __u64 len)
-{
-	__u64 at, sum = 0;
-
-	for (at = 0; at < len; at += 2 * MIB)
-		sum += *(volatile const char *)(map + at);
-	return sum;
-}
-
-enum greedy {
-	GREEDY_SET, GREEDY_APPEND, GREEDY_GET, GREEDY_POP, GREEDY_BATCH, GREEDY_READ, GREEDY_WRITE,
-	GREEDY_OPEN, GREEDY_HINTS, GREEDY_MAP, NR_GREEDY
-};
-
-static const char *const greedy_names[] = {
-	"SET", "APPEND", "GET", "POP", "BATCH", "read", "write", "open", "hints", "map",
-};
-
-/* Takes memory by calls of the cache until it is killed. Does not come back. */
-static void be_greedy(int nr)
-{
-	const size_t len = 300 * KIB;
-	struct kcache_info info = { .size = sizeof(info) };
-	int fd = MUST(open(DEVICE, O_RDWR | O_CLOEXEC));
-	char key[16];
-	int i;
-
-	CHECK(write_file(CGROUP "/cgroup.procs", "0"));
-	MUST(ioctl(cache, KCACHE_IOC_INFO, &info));
-	for (i = 0;; i++) {
-		struct kcache_op op = OP(SET, "key", BYTES(NULL, len));
-		struct kcache_batch batch = {
-			.size = sizeof(batch), .op_size = sizeof(op), .ops = address(&op), .nr = 1,
-		};
-
-		snprintf(key, sizeof(key), "greedy%d", i % 8);
-		switch (nr) {
-		case GREEDY_SET:
-			op.value = address(fresh_file(len));
-			op.key = address(key);
-			op.key_len = strlen(key);
-			run(&op);
-			break;
-		case GREEDY_APPEND:
-			run(&OP(APPEND, "small", BYTES(fresh_file(PAGE), 1)));
-			break;
-		case GREEDY_GET:
-			run(&OP(GET, "whole0", INTO_BYTES(fresh_memory(WHOLE_MAX), WHOLE_MAX)));
-			break;
-		case GREEDY_POP:
-			run(&OP(SET, key, BYTES(buffer, 100 * KIB)));
-			run(&OP(POP, key, INTO_BYTES(fresh_memory(len), len)));
-			break;
-		case GREEDY_BATCH:
-			op = OP(GET, "whole0", INTO_BYTES(fresh_memory(WHOLE_MAX), WHOLE_MAX));
-			ioctl(cache, KCACHE_IOC_BATCH, &batch);
-			break;
-		case GREEDY_READ:
-			if (read(fd, fresh_memory(len), len) <= 0)
-				fd = MUST(open(DEVICE, O_RDWR | O_CLOEXEC));
-			break;
-		case GREEDY_WRITE:
-			/* A line that has no end yet is kept. */
-			fd = MUST(open(DEVICE, O_RDWR | O_CLOEXEC));
-			memset(buffer, 'a', len);
-			memcpy(buffer, "line ", 5);
-			if (write(fd, buffer, len) < 0)
-				continue;
-			break;
-		case GREEDY_OPEN:
-			open(DEVICE, O_RDWR | O_CLOEXEC);
-			break;
-		case GREEDY_HINTS:
-			fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-			if (fd >= 0)
-				ioctl(fd, KCACHE_IOC_HINTS, 0);
-			break;
-		default:
-			read_a_page_each_2_mib(mmap(NULL, info.map_bytes, PROT_READ, MAP_SHARED, cache, 0),
-					       info.map_bytes);
-		}
-	}
-}
-
-static void raise_limit(int which, rlim_t limit)
-{
-	struct rlimit all = { limit, limit };
-
-	MUST(setrlimit(which, &all));
-}
-
-TEST(process_killed_for_lack_of_memory_leaves_everything_whole)
-{
-	unsigned long long kills = 0;
-	pid_t on[2];
-	int nr, i;
-
-	make_cgroup("16M");
-	begin_counting();
-	raise_limit(RLIMIT_NOFILE, 200000);
-	buffer = malloc(2 * WHOLE_MAX);
-	for (i = 0; i < NR_WHOLE; i++)
-		WORKS(OP(SET, whole_key(i), BYTES(buffer, make_whole((struct whole *)buffer, i,
-								     i ? 5000 : WHOLE_WORDS))));
-	WORKS(OP(SET, "small", VALUE("small")));
-	for (i = 0; i < 2; i++)
-		on[i] = start_process(look_on, i);
-	for (nr = 0; nr < NR_GREEDY; nr++) {
-		CASE("%s", greedy_names[nr]);
-		check_killed(start_process(be_greedy, nr));
-		CHECK(nr_oom_kills() > kills);
-		kills = nr_oom_kills();
-		MUST(rmdir(CGROUP));
-		make_cgroup("16M");
-		kills = 0;
-	}
-	atomic_put(&shared->stop, 1);
-	for (i = 0; i < 2; i++)
-		end_process(on[i]);
-	check_account();
-	check_flush();
-	unload_and_load();
-	rmdir(CGROUP);
-}
-
-/* Nothing of what follows needs memory of the group that the process does not have. */
-static void work_without_memory(void)
-{
-	static char out[200], long_value[100 * KIB];
-	struct kcache_op ops[3];
-	struct kcache_batch batch = {
-		.size = sizeof(batch), .op_size = sizeof(ops[0]), .ops = address(ops), .nr = 3,
-	};
-	int i;
-
-	memset(long_value, 'v', sizeof(long_value));
-	for (i = 0; i < 50; i++) {
-		WORKS(OP(SET, "key", VALUE("1"), .client_flags = 3));
-		WORKS(OP(ADD, "key", .delta = 1000000));
-		WORKS(OP(APPEND, "key", VALUE("b")));
-		WORKS(OP(PREPEND, "key", VALUE("a")));
-		WORKS(OP(TOUCH, "key", .ttl_ms = 100000));
-		CHECK_EQ(WORKS(OP(STAT, "key")).out_len, 9);
-		WORKS(OP(SET, "key", VALUE("new"), INTO(out), .flags = KCACHE_RETURN_OLD));
-		CHECK(!memcmp(out, "a1000001b", 9));
-		WORKS(OP(SET, "long", BYTES(long_value, sizeof(long_value))));
-		WORKS(OP(GET, "long", INTO_BYTES(long_value, sizeof(long_value))));
-		ops[0] = OP(SET, "batch", VALUE("value"));
-		ops[1] = OP(GET, "batch", INTO(out));
-		ops[2] = OP(REMOVE, "batch");
-		MUST(ioctl(cache, KCACHE_IOC_BATCH, &batch));
-		CHECK_EQ(batch.done, 3);
-		CHECK(!ops[0].error && !ops[1].error && !ops[2].error);
-		WORKS(OP(POP, "key", INTO(out)));
-		CHECK(!memcmp(out, "new", 3));
-		CHECK_EQ(write(cache, "line of text\n", 13), 13);
-	}
-}
-
-/* An error that says what is the matter, and that nothing has happened. */
-static bool is_for_lack_of_memory(long result, int error)
-{
-	CASE("%ld, %s", result, ktap_errno(result < 0 ? error : 0));
-	return result < 0 && (error == ENOMEM || error == ENOSPC || error == EFAULT);
-}
-
-static void live_at_the_limit(int nr)
-{
-	static char block[64 * KIB];
-	int file = MUST(memfd_create("all", MFD_CLOEXEC)), i, fd, refused = 0;
-	char *in[8], *out[8];
-	struct kcache_op op;
-
-	(void)nr;
-	/* Pages that fork() left to be copied are copied now, at the cost of the outer group. */
-	work_without_memory();
-	MUST(mlockall(MCL_CURRENT));
-	for (i = 0; i < 8; i++) {
-		in[i] = fresh_file(200 * KIB);
-		out[i] = fresh_memory(200 * KIB);
-	}
-	/* There is nobody to be killed for it: what cannot be had fails. */
-	CHECK(write_file("/proc/self/oom_score_adj", "-1000"));
-	CHECK(write_file(CGROUP "/cgroup.procs", "0"));
-	for (i = sizeof(block); i >= PAGE; i /= 4)
-		while (write(file, block, i) == i)
-			;
-	CHECK_EQ(errno, ENOMEM);
-
-	work_without_memory();
-	WORKS(OP(SET, "key", VALUE("value")));
-	for (i = 0; i < 8; i++) {
-		bool is_refused;
-
-		op = OP(SET, "key", BYTES(in[i], 200 * KIB));
-		is_refused = run(&op) && is_for_lack_of_memory(-1, errno);
-		if (is_refused)
-			HOLDS("key", "value");
-		else
-			WORKS(OP(SET, "key", VALUE("value")));
-		refused += is_refused;
-		op = OP(GET, "long", INTO_BYTES(out[i], 200 * KIB));
-		refused += run(&op) && is_for_lack_of_memory(-1, errno);
-		op = OP(POP, "long", INTO_BYTES(out[i], 200 * KIB));
-		if (run(&op)) {
-			CHECK(is_for_lack_of_memory(-1, errno));
-			CHECK_EQ(WORKS(OP(STAT, "long")).out_len, 100 * KIB);
-			refused++;
-		} else {
-			WORKS(OP(SET, "long", BYTES(out[i], 100 * KIB)));
-		}
-		fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-		if (fd < 0) {
-			CHECK(is_for_lack_of_memory(fd, errno));
-			refused++;
-			continue;
-		}
-		if (ioctl(fd, KCACHE_IOC_HINTS, 0) < 0) {
-			CHECK(is_for_lack_of_memory(-1, errno));
-			refused++;
-		}
-		if (read(fd, block, sizeof(block)) < 0) {
-			CHECK(is_for_lack_of_memory(-1, errno));
-			refused++;
-		}
-		if (mmap(NULL, MIB, PROT_READ, MAP_SHARED, cache, 0) == MAP_FAILED) {
-			CHECK(is_for_lack_of_memory(-1, errno));
-			refused++;
-		}
-	}
-	NOTE("%d calls were refused for lack of memory", refused);
-	CHECK(refused > 0);
-	HOLDS("key", "value");
-	work_without_memory();
-}
-
-TEST(process_whose_cgroup_has_no_memory_left_works_or_is_told)
-{
-	make_cgroup("4M");
-	end_process(start_process(live_at_the_limit, 0));
-	WORKS(OP(SET, "after", VALUE("wards")));
-	HOLDS("after", "wards");
-	check_account();
-	check_flush();
-	unload_and_load();
-	rmdir(CGROUP);
 }
 
 int main(int argc, char **argv)

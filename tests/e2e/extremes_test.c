@@ -9,8 +9,8 @@
 
 #include <sys/resource.h>
 
-
 #include "crash.h"
+#include "flood.h"
 #include "ttl.h"
 
 #define MANY	10000
@@ -241,52 +241,49 @@ TEST(thousand_processes)
 	check_flush();
 }
 
+/* -------- nothing at all -------- */
+
+static int batch_of_one(struct kcache_op op)
+{
+	struct kcache_batch batch = {
+		.size = sizeof(batch), .op_size = sizeof(op), .ops = address(&op), .nr = 1,
+	};
+
+	MUST(ioctl(cache, KCACHE_IOC_BATCH, &batch));
+	return op.error;
+}
+
+TEST(no_bytes_may_lie_anywhere)
+{
+	static const __u64 anywhere[] = { 0, 1, 1ULL << 62, 0xffffffff81000000ULL, ~0ULL };
+	size_t i;
+
+	for (i = 0; i < NR(anywhere); i++) {
+		__u64 at = anywhere[i];
+
+		CASE("at %#llx", (unsigned long long)at);
+		WORKS(OP(SET, "key", .value = at));
+		HOLDS("key", "");
+		WORKS(OP(APPEND, "key", .value = at));
+		WORKS(OP(PREPEND, "key", .value = at));
+		WORKS(OP(GET, "key", .out = at));
+		WORKS(OP(GET, "key", .out = at, .out_len = 100));
+		WORKS(OP(SET, "key", .value = at, .out = at, .out_len = 100, .flags = KCACHE_RETURN_OLD));
+		CHECK_ERR(batch_of_one(OP(SET, "key", .value = at)), 0);
+		CHECK_ERR(batch_of_one(OP(GET, "key", .out = at)), 0);
+		CHECK_EQ(WORKS(OP(POP, "key", .out = at)).out_len, 0);
+		/* A byte makes the difference. */
+		WORKS(OP(SET, "key", VALUE("v")));
+		FAILS(EFAULT, OP(GET, "key", .out = at, .out_len = 1));
+		FAILS(EFAULT, OP(SET, "key", .value = at, .value_len = 1));
+		HOLDS("key", "v");
+	}
+	check_account();
+}
+
 /* -------- one bucket, flooded on purpose -------- */
 
-#define BITS		24	/* of the hash that the keys have in common: more than choose a bucket */
-
-typedef unsigned __int128 u128;
-
-/*
- * The hash of 16 bytes is the high half of a sum of products modulo 2^128, of which
- * one is that of the first 8 bytes with @factor. So a step of those bytes by which
- * that product moves little, modulo 2^(64 + BITS), leads from key to key in the same
- * bucket: Euclid finds one.
- */
-static __u64 find_step(u128 factor)
-{
-	const u128 modulus = (u128)1 << (64 + BITS);
-	u128 r0 = modulus, r1 = factor % modulus, s0 = 0, s1 = 1, q, t;
-
-	/* s * factor = +r or -r modulo modulus, in turn; s grows, r falls. */
-	while (r1 >> 46) {
-		q = r0 / r1;
-		t = r0 - q * r1;
-		r0 = r1;
-		r1 = t;
-		t = s0 + q * s1;
-		s0 = s1;
-		s1 = t;
-	}
-	return s1;
-}
-
-static void flood_key(__u64 nr, __u64 step, __u64 *key)
-{
-	key[0] = nr * step;
-	key[1] = 0x6b65796b65796b65ULL;
-}
-
 #define FLOOD	3000
-
-/* The bucket of a key of the flood, for tables up to 2^BITS of them. */
-static __u64 flood_bucket(const __u64 *secret, __u64 nr, __u64 step)
-{
-	__u64 key[2];
-
-	flood_key(nr, step, key);
-	return kcache_hash(secret, key, sizeof(key)) & ((1ULL << BITS) - 1);
-}
 
 TEST(flood_of_one_bucket_hurts_no_other_key)
 {
@@ -298,18 +295,14 @@ TEST(flood_of_one_bucket_hurts_no_other_key)
 	int i;
 
 	header = MUST(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, cache, 0));
-	step = find_step((u128)header->secret[KCACHE_HASH_SHORT + 1] << 64 |
-			 header->secret[KCACHE_HASH_SHORT]);
+	step = flood_step(header->secret);
 	for (i = 0; i < 1000; i++) {
 		snprintf(text, sizeof(text), "other%d", i);
 		WORKS(OP(SET, text, VALUE(text)));
 	}
 	overflow = sysfs_number("stats/overflow_buckets");
 
-	/* Where a carry comes up the bucket changes, once in 2^18 steps: not in this run of them. */
-	for (first = 0; flood_bucket(header->secret, first, step) !=
-	     flood_bucket(header->secret, first + FLOOD - 1, step); first += FLOOD)
-		CHECK(first < 4 * FLOOD);
+	first = flood_first(header->secret, step, FLOOD);
 	for (nr = first; nr < first + FLOOD; nr++) {
 		flood_key(nr, step, key);
 		CHECK_EQ(flood_bucket(header->secret, nr, step),

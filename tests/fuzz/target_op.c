@@ -348,10 +348,6 @@ static void check_op(u64 at, const struct kcache_op *op, int err)
 	};
 	u64 has;
 
-	/* Nothing, from or to where no caller has memory, may be told as either. */
-	if (err == -EFAULT && ((takes_value(op) && !op->value_len && !access_ok((void *)op->value, 0)) ||
-			       (gives_value(op) && !access_ok((void *)op->out, 0))))
-		return;
 	memcpy(&o.got, (void *)at, OP_BYTES);
 	o.bad_in = takes_value(op) && op->value_len && op->value_len <= o.value_max &&
 		   !is_there(op->value, op->value_len);

@@ -13,7 +13,7 @@
 
 enum exit_code {
 	EXIT_DONE,
-	EXIT_UNMET,	/* not found, or a condition not met */
+	EXIT_UNMET,	/* not found, a condition not met, or not all of it done */
 	EXIT_USAGE,
 	EXIT_REFUSED,	/* the device said no, or the data could not get in or out */
 };

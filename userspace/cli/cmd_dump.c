@@ -258,20 +258,34 @@ int cmd_save(const struct command_line *line)
 	return EXIT_DONE;
 }
 
+/* Attributes and a key of which each byte is escaped, with the spaces. */
+#define HEAD_MAX	(256 + 4 * KCACHE_KEY_MAX)
+
 /* The dump that is being restored. */
 struct dump {
 	const char *name;
 	int fd;
+	uint64_t skipped;	/* entries that the cache is too small for */
+	bool is_skipping;	/* until the end of the line */
 	size_t len;		/* bytes in buf that the device has not taken */
 	char buf[BUFFER_SIZE];
+	uint64_t given;		/* bytes that the device has of a line whose end it has not */
+	size_t head_len;
+	char head[HEAD_MAX];	/* how that line begins, if it is not in buf any more */
 };
+
+static uint64_t line_number(const struct dump *dump, const struct progress *progress)
+{
+	return progress->entries + dump->skipped + !dump->is_skipping;
+}
 
 static _Noreturn void die_restore(const struct dump *dump, const struct progress *progress,
 				  const char *cause)
 {
 	clear_progress(progress);
 	die(EXIT_REFUSED, dump->name, "line %" PRIu64 ": %s; the %" PRIu64
-	    " entries before it are restored", progress->entries + 1, cause, progress->entries);
+	    " entries before it are restored", line_number(dump, progress), cause,
+	    progress->entries);
 }
 
 static const char *line_error(int error)
@@ -288,20 +302,104 @@ static const char *line_error(int error)
 	}
 }
 
+/* How the line begins of which the next byte to give is that @at of the buffer. */
+static struct bytes beginning_of_line(const struct dump *dump, size_t at)
+{
+	if (dump->given > at)
+		return (struct bytes){ dump->head, dump->head_len };
+	at -= dump->given;
+	return (struct bytes){ dump->buf + at, dump->len - at };
+}
+
+/* The key of a line, which stays as long as no other is asked for; empty if there is none. */
+static struct bytes key_of(struct bytes line)
+{
+	static char key[HEAD_MAX];
+	const char *start = line.data, *end = start + line.len, *space;
+	long len;
+
+	space = memchr(start, ' ', line.len);
+	if (space && *start == '@') {
+		start = space + 1;
+		space = memchr(start, ' ', (size_t)(end - start));
+	}
+	if (!space || space - start > HEAD_MAX)
+		return (struct bytes){ 0 };
+	len = unescape(start, (size_t)(space - start), key);
+	return (struct bytes){ key, len > 0 && len <= KCACHE_KEY_MAX ? (size_t)len : 0 };
+}
+
+/* The line is too long for the cache, which has forgotten what it had of it. */
+static void skip_line(struct dump *dump, size_t at, struct progress *progress)
+{
+	struct bytes key = key_of(beginning_of_line(dump, at));
+
+	clear_progress(progress);
+	progress->shown_ms = 0;
+	fprintf(stderr, "kcachectl: %s: line %" PRIu64 ": %s; skipped", dump->name,
+		line_number(dump, progress), line_error(EFBIG));
+	if (key.len) {
+		fputs(": ", stderr);
+		put_key(stderr, key);
+	}
+	fputc('\n', stderr);
+	dump->skipped++;
+	progress->bytes -= dump->given;
+	dump->given = 0;
+}
+
+/* The device has taken @len bytes at @from. */
+static void count(struct dump *dump, const char *from, size_t len, struct progress *progress)
+{
+	const char *newline = memrchr(from, '\n', len);
+
+	progress->entries += count_lines(from, len);
+	progress->bytes += len;
+	dump->given = newline ? (size_t)(from + len - newline - 1) : dump->given + len;
+}
+
+/*
+ * Gives bytes @at to @end of the buffer to the device, or passes over those of a line
+ * that is too long for it: how many it were.
+ */
+static size_t give_some(struct dump *dump, int to, size_t at, size_t end,
+			struct progress *progress)
+{
+	const char *from = dump->buf + at, *newline;
+	ssize_t put;
+
+	if (!dump->is_skipping) {
+		put = write_some(to, from, end - at);
+		if (put >= 0) {
+			count(dump, from, (size_t)put, progress);
+			return (size_t)put;
+		}
+		if (errno != EFBIG)
+			die_restore(dump, progress, line_error(errno));
+		skip_line(dump, at, progress);
+	}
+	newline = memchr(from, '\n', end - at);
+	dump->is_skipping = !newline;
+	return newline ? (size_t)(newline + 1 - from) : end - at;
+}
+
+/* Before @len bytes go from the buffer: the beginning of a line that goes on is kept. */
+static void keep_head(struct dump *dump, size_t len)
+{
+	if (dump->given > len || !dump->given)
+		return;
+	dump->head_len = dump->given < HEAD_MAX ? dump->given : HEAD_MAX;
+	memcpy(dump->head, dump->buf + len - dump->given, dump->head_len);
+}
+
 /* Gives @len bytes of the buffer to the device, and moves the rest up. */
 static void give(struct dump *dump, int to, size_t len, struct progress *progress)
 {
 	size_t done = 0;
-	ssize_t put;
 
-	while (done < len) {
-		put = write_some(to, dump->buf + done, len - done);
-		if (put < 0)
-			die_restore(dump, progress, line_error(errno));
-		progress->entries += count_lines(dump->buf + done, (size_t)put);
-		progress->bytes += (size_t)put;
-		done += (size_t)put;
-	}
+	while (done < len)
+		done += give_some(dump, to, done, len, progress);
+	keep_head(dump, len);
 	dump->len -= len;
 	memmove(dump->buf, dump->buf + len, dump->len);
 	show_progress(progress);
@@ -331,6 +429,7 @@ static ssize_t read_more(struct dump *dump)
 }
 
 /*
+ * A line that is too long for the cache is skipped: a smaller cache takes the others.
  * A line without its newline may be half a line: it is not given to the device,
  * or not its end, and the device stores no half entry.
  */
@@ -349,6 +448,9 @@ static void restore_from(struct dump *dump, int to)
 	if (last != '\n')
 		die_restore(dump, &progress, "no newline at its end: the dump was cut off");
 	end_progress(&progress);
+	if (dump->skipped)
+		fprintf(stderr, "skipped %" PRIu64 " entries, for which the cache is too small\n",
+			dump->skipped);
 }
 
 int cmd_restore(const struct command_line *line)
@@ -363,5 +465,5 @@ int cmd_restore(const struct command_line *line)
 	if (dump.fd < 0)
 		die(EXIT_REFUSED, path, "%s", strerror(errno));
 	restore_from(&dump, to);
-	return EXIT_DONE;
+	return dump.skipped ? EXIT_UNMET : EXIT_DONE;
 }

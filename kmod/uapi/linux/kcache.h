@@ -106,10 +106,11 @@
  * @flags: in, KCACHE_IF_ABSENT and so on
  * @key_len: in, bytes, 1..KCACHE_KEY_MAX
  * @key: in, address of the key
- * @value: in, address of the value that SET, APPEND and PREPEND bring
+ * @value: in, address of the value that SET, APPEND and PREPEND bring; anything
+ *	where @value_len is 0
  * @value_len: in, bytes, at most @value_max of struct kcache_info
  * @out: in, address of the buffer for the value that GET, POP and SET with
- *	KCACHE_RETURN_OLD give; may be NULL where @out_len is 0
+ *	KCACHE_RETURN_OLD give; anything where that has no bytes or @out_len is 0
  * @delta: in, what ADD adds
  * @out_len: in, bytes that fit in @out; out, length of the value in bytes
  * @ttl_ms: in, time to live in milliseconds, 0: for ever; out of GET, POP and

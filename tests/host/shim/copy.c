@@ -184,6 +184,8 @@ static size_t present(const char *p, size_t len)
 	int i;
 
 	len = within_bounds(p, len);
+	if (!len)	/* and @p may be NULL */
+		return 0;
 	for (i = 0; i < nr_marks; i++)
 		if (marks[i].p + marks[i].len > p && marks[i].p < p + len)
 			len = marks[i].p > p ? marks[i].p - p : 0;
@@ -198,6 +200,8 @@ static size_t bring_in(const char *p, size_t len)
 
 	shim_might_sleep("page fault");
 	shim_at(SHIM_AT_FAULT);
+	if (!there)
+		return 0;
 	for (i = 0; i < nr_marks; i++) {
 		if (marks[i].p + marks[i].len <= p || marks[i].p >= p + there)
 			continue;

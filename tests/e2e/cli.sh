@@ -135,7 +135,8 @@ value_from_file_and_from_standard_input()
 		expect 0 set -f - from-pipe < <(cat "$tmp/mebibyte") && expect 0 get from-pipe &&
 		cmp "$tmp/mebibyte" "$tmp/out" &&
 		expect 0 set --file /dev/null empty && expect 0 get empty && printed '' &&
-		expect 3 set --file "$tmp/nothing" key && told 'No such file'
+		expect 3 set --file "$tmp/nothing" key && told 'No such file' &&
+		expect 3 set --file "$tmp" key && told 'Is a directory'
 }
 
 values_of_all_bytes_come_back()
@@ -162,7 +163,8 @@ long_keys()
 	key=$(head -c 1024 /dev/zero | tr '\0' k)
 	expect 0 set "$key" value && holds "$key" value &&
 		expect 3 set "k$key" value && told 'longer than the cache takes' &&
-		expect 3 get "k$key" && told 'longer than the cache takes'
+		expect 3 get "k$key" && told 'longer than the cache takes' &&
+		expect 3 remove "$key" "k$key" && told 'longer than the cache takes' && expect 1 get "$key"
 }
 
 escaped_keys_reach_any_byte()
@@ -170,7 +172,9 @@ escaped_keys_reach_any_byte()
 	expect 0 set -e 'a\x00b\n' value && expect 0 list && printed 'a\\x00b\\n\n' &&
 		expect 0 get -e "$(kcachectl list)" && printed value &&
 		expect 1 get 'a\x00b\n' &&
-		expect 0 remove -e 'a\x00b\n' && expect 0 list && printed ''
+		expect 0 remove -e 'a\x00b\n' && expect 0 list && printed '' &&
+		expect 0 set -e '\t\r\\\x4A\x4a' value && expect 0 list && printed '\\t\\r\\\\JJ\n' &&
+		expect 0 get $'\t\r\\JJ' && printed value
 }
 
 operand_that_starts_with_minus()
@@ -195,7 +199,11 @@ ttl_shows_in_stat_and_list()
 		expect 0 list -l && grep -E '^ +5 +1m[0-9]+s  key$' "$tmp/out" &&
 		expect 0 touch key never && expect 0 stat key && grep -E '^ttl +never$' "$tmp/out" &&
 		expect 0 touch key 1h30m && expect 0 list -l && grep -E ' 1h(30|29)m  key$' "$tmp/out" &&
-		expect 0 touch key 0 && expect 0 stat --json key && [ "$(member ttl_ms)" = None ]
+		expect 0 touch key 0 && expect 0 stat --json key && [ "$(member ttl_ms)" = None ] &&
+		expect 0 set --ttl 1h --flags 7 key value && expect 0 list --json &&
+		json "it[0]['flags'] == 7 and 3500000 < it[0]['ttl_ms'] <= 3600000" < "$tmp/out" | grep True &&
+		expect 0 set --flags 7 key value && expect 0 list --json &&
+		json "it[0]['flags'] == 7 and it[0]['ttl_ms'] is None" < "$tmp/out" | grep True
 }
 
 touch_of_no_key_is_exit_1()
@@ -357,7 +365,10 @@ list_is_valid_json_for_any_key()
 	for i in 00 01 09 0a 0d 1f 20 22 2f 5c 7f 80 c3 ff; do
 		expect 0 set -e "k\\x$i" value || return 1
 	done
-	expect 0 set 'ünï↯😀' value && expect 0 set -e 'bad\xed\xa0\x80\xc0\x80\xf5' value &&
+	# The first and the last of their lengths, and what is just beyond.
+	expect 0 set -e 'ünï↯😀\xe0\xa0\x80\xf4\x8f\xbf\xbf' value &&
+		expect 0 set -e 'bad\xed\xa0\x80\xc0\x80\xf5' value &&
+		expect 0 set -e '\xe0\x9f\xbf' value && expect 0 set -e '\xf4\x90\x80\x80' value &&
 		expect 0 list --json && "$python" -m json.tool < "$tmp/out" > "$tmp/pretty" &&
 		"$python" - "$tmp/out" <<-'END'
 			import base64, json, sys
@@ -367,7 +378,8 @@ list_is_valid_json_for_any_key()
 			        else e['key'].encode() for e in it}
 			want = {b'k' + bytes([b]) for b in
 			        (0, 1, 9, 10, 13, 31, 32, 34, 47, 92, 127, 128, 195, 255)}
-			want |= {'ünï↯😀'.encode(), b'bad\xed\xa0\x80\xc0\x80\xf5'}
+			want |= {'ünï↯😀\u0800\U0010ffff'.encode(), b'bad\xed\xa0\x80\xc0\x80\xf5',
+			         b'\xe0\x9f\xbf', b'\xf4\x90\x80\x80'}
 			assert keys == want, keys ^ want
 			assert all(e['length'] == 5 and e['ttl_ms'] is None and e['flags'] == 0 for e in it)
 		END
@@ -411,6 +423,15 @@ stats_watch_prints_rates()
 	[ "$(wc -l < "$tmp/out")" = 2 ] || return 1
 	timeout 60 kcachectl stats --watch 1 --json | head -n 2 > "$tmp/out"
 	[ "$(wc -l < "$tmp/out")" = 2 ] && tail -n 1 "$tmp/out" | json "it['sets']"
+}
+
+stats_without_sysfs_names_it()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	unshare --mount sh -c 'umount -l /sys || exit 9
+		kcachectl info > "$1/out" || exit 8
+		exec kcachectl stats' sh "$tmp" 2> "$tmp/err"
+	[ $? = 3 ] && told '/stats: No such file.*have /sys mounted' && grep -E '^max_bytes ' "$tmp/out"
 }
 
 info_tells_the_limits()
@@ -464,6 +485,41 @@ save_that_fails_leaves_the_old_file()
 	local result=$?
 	umount "$tmp/small"
 	return "$result"
+}
+
+save_where_no_file_can_be()
+{
+	expect 0 set key value && expect 3 save "$tmp/nothing/dump" && told 'cannot be made: No such file' &&
+		expect 3 save "$tmp" && told 'Is a directory' &&
+		expect 3 save "$(head -c 4100 /dev/zero | tr '\0' x)" && told 'File name too long'
+}
+
+# As a file that a container was given: its name cannot lead to another file.
+save_over_a_mounted_file_leaves_it()
+{
+	expect 0 set key value && echo old > "$tmp/theirs" && : > "$tmp/ours" &&
+		mount --bind "$tmp/theirs" "$tmp/ours" || return 1
+	expect 3 save "$tmp/ours" && told 'busy' && [ "$(cat "$tmp/ours")" = old ] &&
+		! compgen -G "$tmp/ours.*"
+	local result=$?
+	umount "$tmp/ours"
+	return "$result"
+}
+
+# Each piece waits in a pipe that nobody reads for a while.
+progress_is_shown_on_a_terminal()
+{
+	seq 1 300000 | sed 's/.*/key& value/' > "$tmp/lines"
+	head -n 100000 "$tmp/lines" > /dev/kcache
+	script -qec 'kcachectl save - | (sleep 2; cat > /dev/null)' /dev/null < /dev/null > "$tmp/out"
+	grep -aE 'saved [0-9]+ entries, [0-9.]+[KM], [0-9.]+[KM]/s' "$tmp/out" || return 1
+	script -qec "(head -n 50000 '$tmp/lines'; sleep 2; tail -n +50001 '$tmp/lines') | kcachectl restore -" \
+		/dev/null < /dev/null > "$tmp/out"
+	grep -aE 'restored [0-9]+ entries, [0-9.]+[KM], [0-9.]+[KM]/s' "$tmp/out" &&
+		grep -a 'restored 300000 entries' "$tmp/out" &&
+		script -qec "(cat '$tmp/lines'; sleep 2; cat '$tmp/lines'; echo) | kcachectl restore -" \
+			/dev/null < /dev/null > "$tmp/out"
+	grep -a 'line 600001: not a line' "$tmp/out"
 }
 
 # $1: signal. It hits a save that has all but named its file: it cannot write how

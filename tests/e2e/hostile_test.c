@@ -621,6 +621,8 @@ TEST(key_that_is_not_there_is_efault)
 
 			op.key = at;
 			FAILS(EFAULT, op);
+			op.key_len = 12;	/* those of 8 to 16 are copied in another way */
+			FAILS(EFAULT, op);
 			op.key_len = KCACHE_KEY_MAX;
 			FAILS(EFAULT, op);
 		}

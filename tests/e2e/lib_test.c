@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -265,6 +266,37 @@ static void alloc_takes_any_length(void)
 		expect_missing("key");
 	}
 	free(stored);
+}
+
+/* In a child, which has what it has and gets no more. */
+static void value_that_no_memory_is_left_for_is_enomem(void)
+{
+	static unsigned char stored[1 << 20];
+	struct rlimit limit, before;
+	unsigned long pages = 0;
+	void *value = cache;
+	size_t value_len;
+	FILE *statm;
+	pid_t child;
+	int status;
+
+	expect_error(kcache_set(cache, KEY("key"), stored, sizeof(stored), 0), 0);
+	child = fork();
+	if (!child) {
+		statm = fopen("/proc/self/statm", "re");
+		expect(statm && fscanf(statm, "%lu", &pages) == 1);
+		getrlimit(RLIMIT_AS, &before);
+		limit = before;
+		limit.rlim_cur = pages * 4096 + (512 << 10);
+		expect(!setrlimit(RLIMIT_AS, &limit));
+		expect_error(kcache_get_alloc(cache, KEY("key"), &value, &value_len), -ENOMEM);
+		expect_error(kcache_pop_alloc(cache, KEY("key"), &value, &value_len), -ENOMEM);
+		expect(value == cache);
+		setrlimit(RLIMIT_AS, &before);
+		_exit(failed);
+	}
+	expect(waitpid(child, &status, 0) == child && status == 0);
+	expect(stat_of("key").value_len == sizeof(stored));
 }
 
 static void remove_removes_once(void)
@@ -648,6 +680,44 @@ static void longer_struct_passes_if_the_rest_is_zero(void)
 	expect_error(kcache_run(cache, &new.op), -E2BIG);
 }
 
+/* ---- many at once ---- */
+
+#define NR_OPS	(KCACHE_BATCH_MAX + 3)
+
+static void run_many_takes_more_than_the_kernel_does(void)
+{
+	struct kcache_op *ops = calloc(NR_OPS, sizeof(*ops));
+	size_t i, done = UNTOUCHED;
+
+	for (i = 0; i < NR_OPS; i++)
+		kcache_prep_set(&ops[i], KEY("key"), KEY("value"), 0);
+	kcache_prep_remove(&ops[NR_OPS - 1], KEY("none"));
+	expect_error(kcache_run_many(cache, ops, NR_OPS, &done), 0);
+	expect(done == NR_OPS);
+	for (i = 0; i < NR_OPS; i++)
+		expect(ops[i].error == (i < NR_OPS - 1 ? 0 : -ENOENT));
+	done = UNTOUCHED;
+	expect_error(kcache_run_many(cache, ops, 0, &done), 0);
+	expect(done == 0);
+	free(ops);
+}
+
+static void run_many_tells_how_far_it_came(void)
+{
+	struct kcache_op ops[3];
+	size_t done = UNTOUCHED;
+
+	kcache_prep_set(&ops[0], KEY("a"), KEY("1"), 0);
+	kcache_prep_set(&ops[1], KEY("b"), KEY("2"), 0);
+	kcache_prep_set(&ops[2], KEY("c"), KEY("3"), 0);
+	ops[2].size += 8;
+	expect_error(kcache_run_many(cache, ops, 3, &done), -EINVAL);
+	expect(done == 2);
+	expect_value("a", "1");
+	expect_value("b", "2");
+	expect_missing("c");
+}
+
 /* ---- typed ---- */
 
 struct user {
@@ -905,6 +975,7 @@ static const struct {
 	TEST(get_gives_what_set_stored),
 	TEST(failure_writes_no_result),
 	TEST(small_buffer_is_told_the_length),
+	TEST(value_that_no_memory_is_left_for_is_enomem),
 	TEST(alloc_takes_any_length),
 	TEST(remove_removes_once),
 	TEST(stat_tells_all_but_the_value),
@@ -928,6 +999,8 @@ static const struct {
 	TEST(initial_starts_a_counter),
 	TEST(unknown_and_excluding_flags_are_einval),
 	TEST(longer_struct_passes_if_the_rest_is_zero),
+	TEST(run_many_takes_more_than_the_kernel_does),
+	TEST(run_many_tells_how_far_it_came),
 	TEST(typed_calls_keep_kinds_apart),
 	TEST(typed_compare_and_swap),
 	TEST(typed_get_and_pop_refuse_another_size),

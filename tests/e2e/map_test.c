@@ -12,8 +12,10 @@
 #include "ktap.h"
 
 #include <limits.h>
+#include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/loop.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
@@ -34,7 +36,7 @@
 
 /* -------- tricks with the library's mmap -------- */
 
-static int refuse_arena, refuse_hints;	/* an errno */
+static int refuse_arena, refuse_hints, refuse_memory;	/* an errno */
 static void (*change_header)(struct kcache_map_header *header);
 
 void *__real_mmap64(void *at, size_t len, int prot, int flags, int fd, off_t offset);
@@ -46,6 +48,10 @@ void *__wrap_mmap64(void *at, size_t len, int prot, int flags, int fd, off_t off
 
 	if (fd >= 0 && (prot & PROT_WRITE ? refuse_hints : refuse_arena)) {
 		errno = prot & PROT_WRITE ? refuse_hints : refuse_arena;
+		return MAP_FAILED;
+	}
+	if (fd < 0 && refuse_memory) {
+		errno = refuse_memory;
 		return MAP_FAILED;
 	}
 	map = __real_mmap64(at, len, prot, flags, fd, offset);
@@ -1331,8 +1337,27 @@ TEST(mmap_that_is_refused_is_invisible)
 		refuse_hints = errors[e];
 		works_without_mapping(__LINE__);
 		refuse_hints = 0;
+		refuse_memory = errors[e];
+		works_without_mapping(__LINE__);
+		refuse_memory = 0;
 	}
 	CHECK(is_mapped_handle(open_handle(O_RDONLY)));
+}
+
+/* In a sandbox that has not heard of MADV_WIPEONFORK, say. */
+TEST(library_works_where_madvise_is_refused)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = NR(filter), .filter = filter };
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		SKIP("no seccomp filters here: %s", strerror(errno));
+	works_without_mapping(__LINE__);
 }
 
 static int header_change;

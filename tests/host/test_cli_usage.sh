@@ -227,7 +227,8 @@ missing_device_names_the_way_out()
 
 wrong_device_is_no_cache()
 {
-	expect 3 '/dev/null: not a cache' -d /dev/null get key
+	expect 3 '/dev/null: not a cache' -d /dev/null get key &&
+		expect 3 "$tmp: Is a directory" -d "$tmp" set key value
 }
 
 failed_save_leaves_no_file()

@@ -323,6 +323,50 @@ KTAP_TEST(a_walk_copies_every_live_entry_once)
 	stop();
 }
 
+/* Sets many times what the cache takes, or until it fails: why. */
+static int set_many(void)
+{
+	static u8 value[3000];
+	int err = 0;
+	u32 i;
+
+	for (i = 0; !err && i < 100000; i++)
+		err = set_bytes(cache, &i, sizeof(i), value, sizeof(value));
+	return err;
+}
+
+/* Another holds @mutex for ever. */
+static void wait_for_and_be_killed(struct mutex *mutex)
+{
+	mutex_lock(mutex);
+	shim_kill(true);
+	EXPECT_EQ(set_many(), -EINTR);
+	shim_kill(false);
+	mutex_unlock(mutex);
+}
+
+KTAP_TEST(who_is_killed_while_he_waits_for_another_changes_nothing)
+{
+	u64 max_bytes;
+
+	start(8 * MiB);
+	max_bytes = cache->arena.max_bytes;
+	EXPECT_EQ(set(cache, "k", "value"), 0);
+	mutex_lock(&cache->evict.mutex);
+	shim_kill(true);
+	EXPECT_EQ(kc_cache_flush(cache), -EINTR);
+	EXPECT_EQ(kc_cache_resize(cache, 4 * MiB), -EINTR);
+	shim_kill(false);
+	mutex_unlock(&cache->evict.mutex);
+	EXPECT_EQ(cache->arena.max_bytes, max_bytes);
+	EXPECT(has(cache, "k", "value"));
+	wait_for_and_be_killed(&cache->arena.mutex);
+	wait_for_and_be_killed(&cache->evict.mutex);
+	EXPECT_EQ(kc_cache_flush(cache), 0);
+	EXPECT_EQ(set(cache, "k", "value"), 0);
+	stop();
+}
+
 KTAP_TEST(a_walk_that_cannot_go_on_says_why_and_can_be_resumed)
 {
 	struct kc_copy copy = { 0 };

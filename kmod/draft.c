@@ -11,6 +11,7 @@
 
 /* kc_draft_begin() when the lane has no room, or none is large enough. In an RCU read section. */
 int kc_draft_reserve_slowly(struct kc_cache *cache, u32 size, u32 whole, struct kc_draft *draft)
+	__must_hold(RCU)
 {
 	bool is_large = kc_log_is_large(&cache->log, size);
 	int err;

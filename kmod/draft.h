@@ -190,9 +190,10 @@ static __always_inline int kc_draft_link_rcu(struct kc_cache *cache, struct kc_d
  */
 static inline int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err)
 {
-	if (unlikely(err || kc_table_wants_split(&cache->table)))
+	if (unlikely(err || kc_table_wants_split(&cache->table))) {
+		__release(RCU);		/* it does */
 		return kc_draft_end_slowly(cache, draft, err);
-	__acquire(RCU);		/* kc_draft_begin() did, which sparse does not know here */
+	}
 	rcu_read_unlock();
 	return 0;
 }

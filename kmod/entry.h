@@ -73,8 +73,8 @@ static __always_inline void kc_meta_read(const struct kcache_entry *entry, struc
 	meta->expiry_ms = kc_entry_expiry_ms(entry);
 	meta->version = kc_entry_version(entry);
 	meta->client_flags = 0;
-	/* As of the others, any mix of old and new bytes will do: the seq tells afterwards. */
 	if (meta->key_len & KCACHE_ENTRY_FLAGS)
+		/* As of the others, any mix of old and new bytes will do: the seq tells later. */
 		data_race(memcpy(&meta->client_flags, entry->data, sizeof(meta->client_flags)));
 }
 

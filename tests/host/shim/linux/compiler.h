@@ -21,6 +21,8 @@
 #define __percpu
 #define __acquires(x)
 #define __acquire(x)		((void)0)
+#define __release(x)		((void)0)
+#define __must_hold(x)
 #define __releases(x)
 #define __aligned(x)	__attribute__((aligned(x)))
 #define ____cacheline_aligned_in_smp	__attribute__((aligned(64)))

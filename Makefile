@@ -38,7 +38,7 @@ soak:			## an hour (HOURS=n) of mixed load on the debug kernel, all of it checke
 	@tests/deps check
 	@tests/soak/run $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
 
-coverage:		## which lines of module, library and command the tests reach: 20 minutes
+coverage:		## which lines of module, library and command the tests reach: a quarter of an hour
 	@tests/deps check
 	@tests/coverage/run
 

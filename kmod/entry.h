@@ -74,7 +74,8 @@ static __always_inline void kc_meta_read(const struct kcache_entry *entry, struc
 	meta->version = kc_entry_version(entry);
 	meta->client_flags = 0;
 	if (meta->key_len & KCACHE_ENTRY_FLAGS)
-		memcpy(&meta->client_flags, entry->data, sizeof(meta->client_flags));
+		/* Of these, too, any mix of old and new bytes will do: the seq tells. */
+		data_race(memcpy(&meta->client_flags, entry->data, sizeof(meta->client_flags)));
 }
 
 /* What @ttl_ms of struct kcache_op tells of this expiry. */

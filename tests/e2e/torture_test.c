@@ -18,6 +18,7 @@
 #include <sched.h>
 
 #include <kcache.h>
+#include <linux/kcache_map.h>
 
 #include "record.h"
 
@@ -163,6 +164,17 @@ static __u64 now_ms(void)
 static bool is_going_on(void)
 {
 	return atomic_get(&shared->left) > 0 && (!shared->end_ms || now_ms() < shared->end_ms);
+}
+
+/* Until @nr have done their quota, or time is up. */
+static void begin_going_on(int nr)
+{
+	if (!shared)
+		shared = shared_memory(sizeof(*shared));
+	shared->left = nr;
+	alarm(KTAP_SECONDS * times() + seconds());
+	if (seconds())
+		shared->end_ms = now_ms() + seconds() * 1000ULL;
 }
 
 /* -------- writers -------- */
@@ -692,19 +704,14 @@ static void torture(void)
 	choose_kinds();
 	plan.writer_ops *= times();
 	plan.reader_ops *= times();
-	if (!shared)
-		shared = shared_memory(sizeof(*shared));
-	shared->left = NR_WRITERS + NR_READERS * NR_THREADS;
+	begin_going_on(NR_WRITERS + NR_READERS * NR_THREADS);
 	for (i = 0; i < NR(names); i++) {
 		snprintf(path, sizeof(path), "stats/%s", names[i]);
 		before[i] = sysfs_number(path);
 	}
 	store_all();
-	alarm(KTAP_SECONDS * times() + seconds());
-	if (seconds()) {
+	if (seconds())
 		plan.writer_ops = plan.reader_ops = 0;
-		shared->end_ms = now_ms() + seconds() * 1000ULL;
-	}
 	in_processes(NR_READERS + NR_WRITERS + 3, one_of_all);
 
 	for (i = at = 0; i < NR(names); i++) {
@@ -756,6 +763,200 @@ TEST(keys_that_stay_are_found_by_every_read)
 	plan.keys_stay = true;
 	torture();
 	CHECK_EQ(sysfs_number("stats/evictions"), evictions);
+}
+
+/* -------- one key, changed in place -------- */
+
+#define IN_PLACE_LEN	200
+
+static void set_in_place(void)
+{
+	char bytes[IN_PLACE_LEN];
+	int quota = seconds() ? 0 : 20000 * times();
+
+	while (is_going_on()) {
+		__u64 version = ++shared->key[0].begun;
+
+		make_record(bytes, 0, version, sizeof(bytes));
+		WORKS(OP(SET, "k", BYTES(bytes, sizeof(bytes)), .client_flags = version));
+		did_quota(&quota);
+	}
+}
+
+/* Value, flags and version are of the same SET. */
+static void get_in_place(void)
+{
+	__u64 version = 0, seen = 0, seen_version = 0;
+	char bytes[IN_PLACE_LEN];
+	const char *wrong;
+
+	while (is_going_on()) {
+		struct kcache_op op = OP(GET, "k", INTO(bytes));
+
+		CHECK_ERR(run(&op), 0);
+		wrong = wrong_value(bytes, op.out_len, 0, &version);
+		CASE("%s: record %llu with flags %u and version %llu, after record %llu and version %llu",
+		     wrong ? wrong : "whole", (unsigned long long)version, op.client_flags,
+		     (unsigned long long)op.version, (unsigned long long)seen,
+		     (unsigned long long)seen_version);
+		CHECK(!wrong && op.client_flags == (__u32)version && version >= seen);
+		CHECK(!seen || (version == seen) == (op.version == seen_version));
+		seen = version;
+		seen_version = op.version;
+		atomic_add(&shared->read[BY_CALL].hits, 1);
+	}
+}
+
+static void set_or_get_in_place(int nr)
+{
+	if (nr)
+		get_in_place();
+	else
+		set_in_place();
+}
+
+TEST(value_flags_and_version_that_are_read_are_of_one_set)
+{
+	char bytes[IN_PLACE_LEN];
+
+	begin_going_on(1);
+	shared->key[0].begun = 1;
+	make_record(bytes, 0, 1, sizeof(bytes));
+	WORKS(OP(SET, "k", BYTES(bytes, sizeof(bytes)), .client_flags = 1));
+	in_processes(3, set_or_get_in_place);
+	NOTE("%llu sets, %llu gets", shared->key[0].begun, shared->read[BY_CALL].hits);
+	CHECK(shared->read[BY_CALL].hits > 0);
+}
+
+/* -------- long reads, beside a table that gives memory back -------- */
+
+#define BLOCK_BUCKETS	512	/* in the largest block, 32 KiB */
+#define NR_FAR		4
+#define NR_SWINGS	(BLOCK_BUCKETS * 5 + 240)	/* so many entries take a block more */
+#define SWINGS_AT_ONCE	50	/* of these, in a batch */
+
+static char far_key[NR_FAR][16];	/* their buckets are the first in the second block */
+
+static __u64 nr_buckets_now(void)
+{
+	return sysfs_number("stats/buckets");
+}
+
+static void find_far_keys(void)
+{
+	const struct kcache_map_header *header = mmap(NULL, 4096, PROT_READ, MAP_SHARED, cache, 0);
+	int i, n = 0;
+
+	CHECK(header != MAP_FAILED);
+	for (i = 0; n < NR_FAR; i++) {
+		int len = sprintf(far_key[n], "far%d", i);
+		__u64 hash = kcache_hash(header->secret, far_key[n], len);
+
+		n += hash % (2 * BLOCK_BUCKETS) - BLOCK_BUCKETS < 2;
+	}
+	munmap((void *)header, 4096);
+}
+
+static void store_far(int i)
+{
+	make_record(value, i, ++shared->key[i].begun, BUFFER);
+	WORKS(OP(SET, far_key[i], BYTES(value, BUFFER)));
+}
+
+/* Whoever reads them is nearly always in the midst of a copy, in the kernel. */
+static void read_far(int nr)
+{
+	char *bytes = malloc(BUFFER);
+	__u64 version;
+
+	CHECK(bytes);
+	for (nr = 0; is_going_on(); nr++) {
+		int i = nr % NR_FAR;
+		struct kcache_op op = OP(GET, far_key[i], INTO_BYTES(bytes, BUFFER));
+		int err = run(&op);
+		/* To check all would take longer than to read. */
+		const char *wrong = err || nr % 16 ? NULL : wrong_value(bytes, op.out_len, i, &version);
+
+		CASE("value of %s: %s", far_key[i], wrong ? wrong : "fine");
+		CHECK(!wrong && (!err || err == -ENOENT));
+		shared->read[BY_CALL].gets++;
+		shared->read[BY_CALL].hits += !err;
+	}
+}
+
+static void swing_entries(unsigned int opcode, int from, int to)
+{
+	struct kcache_op ops[SWINGS_AT_ONCE];
+	char keys[SWINGS_AT_ONCE][16];
+	size_t done;
+	int i, n;
+
+	for (; from < to; from += n) {
+		n = to - from < SWINGS_AT_ONCE ? to - from : SWINGS_AT_ONCE;
+		for (i = 0; i < n; i++) {
+			sprintf(keys[i], "swing%d", from + i);
+			ops[i] = OP(SET, keys[i], VALUE(keys[i]));
+			ops[i].opcode = opcode;
+		}
+		CHECK_ERR(kcache_run_many(handle, ops, n, &done), 0);
+		CHECK_EQ(done, n);
+	}
+}
+
+/*
+ * The table grows by a block, and just gives it back again: that is a part of what
+ * happens when a lower limit is set.
+ */
+static void swing(void)
+{
+	__u64 limit = sysfs_number("limits/max_bytes");
+	int i, left = NR_SWINGS;
+	char key[16];
+
+	for (i = 0; i < 8; i++) {
+		sprintf(key, "fill%d", i);
+		WORKS(OP(SET, key, BYTES(value, 600 * KIB)));
+	}
+	for (i = 0; i < NR_FAR; i++)
+		store_far(i);
+	swing_entries(KCACHE_OP_SET, 0, NR_SWINGS);
+	CHECK(nr_buckets_now() > BLOCK_BUCKETS);
+	while (left && sysfs_number("stats/entries") >= BLOCK_BUCKETS) {
+		left -= SWINGS_AT_ONCE;
+		swing_entries(KCACHE_OP_REMOVE, left, left + SWINGS_AT_ONCE);
+	}
+	/* The first to leave are those that came first. */
+	CHECK_ERR(set_max_bytes(sysfs_number("stats/bytes_allocated") - MIB), 0);
+	CHECK(nr_buckets_now() <= BLOCK_BUCKETS);
+	CHECK_ERR(set_max_bytes(limit), 0);
+}
+
+static void read_or_swing(int nr)
+{
+	int quota = seconds() ? 0 : 8 * times();
+
+	if (nr) {
+		read_far(nr);
+		return;
+	}
+	value = malloc(BUFFER);
+	CHECK(value);
+	CHECK_ERR(kcache_open(&handle, NULL, O_RDWR), 0);
+	while (is_going_on()) {
+		swing();
+		did_quota(&quota);
+	}
+}
+
+/* Who stands in a bucket when its memory is given back would read another's. */
+TEST(reads_that_last_while_the_table_gives_memory_back)
+{
+	begin_going_on(1);
+	find_far_keys();
+	in_processes(4, read_or_swing);
+	NOTE("%llu reads of %d MiB, %llu hits", shared->read[BY_CALL].gets, BUFFER / MIB,
+	     shared->read[BY_CALL].hits);
+	CHECK(shared->read[BY_CALL].hits > 0);
 }
 
 /* -------- a cache of the smallest chunks, where memory is used again soonest -------- */

@@ -605,21 +605,33 @@ static void begin_test(void)
 	begin_known();
 }
 
+static unsigned long long bytes_when_empty(void)
+{
+	MUST(ioctl(cache, KCACHE_IOC_FLUSH, 0));
+	return sysfs_number("stats/bytes_allocated");
+}
+
+/* In the end, all memory is back, but for a chunk that is kept for the next entry. */
 static void sweep_operations(void (*sweep)(const struct trial *trial, const struct range *range))
 {
+	unsigned long long at_load = number_in("/sys/module/kcache/parameters/max_bytes"), empty;
 	struct range range = ours();
 	unsigned int i;
 
 	begin_test();
+	WORKS(OP(SET, "k", BYTES(value, 600000)));
+	empty = bytes_when_empty();
 	for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
 		struct trial trial = { scenarios[i].name, prepare_op, attempt_op, check_op, { 0 } };
 
 		scenario = &scenarios[i];
 		memcpy(trial.errors, scenario->errors, sizeof(trial.errors));
 		if (!scenario->is_full && sysfs_number("limits/max_bytes") == 9 * MEBI)
-			CHECK_ERR(set_max_bytes(number_in("/sys/module/kcache/parameters/max_bytes")), 0);
+			CHECK_ERR(set_max_bytes(at_load), 0);
 		sweep(&trial, &range);
 	}
+	CASE("%llu bytes were enough for an empty cache", empty);
+	CHECK(bytes_when_empty() <= empty + at_load / 128);
 }
 
 static void sweep_each(const struct trial *trial, const struct range *range)

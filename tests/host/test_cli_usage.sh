@@ -320,7 +320,7 @@ builds_for_32_bit()
 {
 	make -s -C "$source" O="$tmp/m32" CC='gcc -m32' CFLAGS='-O2 -Werror' &&
 		readelf -h "$tmp/m32/kcachectl" | grep 'Class: *ELF32' &&
-		"$tmp/m32/kcachectl" --version
+		qemu-i386 "$tmp/m32/kcachectl" --version
 }
 
 installs_what_it_says()

@@ -762,9 +762,8 @@ static const struct opcode opcodes[] = {
  * All but GET. No pointers in the table: indirect calls are slow where Spectre is held
  * off.
  */
-static noinline int run_other(struct kc_cache *cache, struct kc_call *call)
+static noinline int run_other(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
-	u64 hash = kc_table_hash(&cache->table, call->key, call->op.key_len);
 	u32 opcode = call->op.opcode;
 
 	if (opcodes[opcode].takes_value && call->op.value_len > kc_cache_value_max(cache))
@@ -861,7 +860,9 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
  */
 int kc_cache_run(struct kc_cache *cache, struct kc_call *call)
 {
-	if (unlikely(call->op.opcode != KCACHE_OP_GET))
-		return run_other(cache, call);
-	return op_get(cache, call, kc_table_hash(&cache->table, call->key, call->op.key_len));
+	u64 hash = kc_table_hash(&cache->table, call->key, call->op.key_len);
+
+	if (likely(call->op.opcode == KCACHE_OP_GET))
+		return op_get(cache, call, hash);
+	return run_other(cache, call, hash);
 }

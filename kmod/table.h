@@ -15,7 +15,6 @@
 #define KC_TABLE_H
 
 #include <linux/percpu_counter.h>
-#include <linux/prefetch.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 

@@ -54,6 +54,7 @@ struct kc_table {
 #define KCACHE_LOAD(x)		READ_ONCE(x)
 #define KCACHE_LOAD_ACQUIRE(p)	smp_load_acquire(p)	/* see kcache_read.h for the pairs */
 #define KCACHE_READ_BARRIER()	smp_rmb()		/* the same */
+#define KCACHE_RACY(x)		data_race(x)		/* the seq decides */
 #define kcache_view		kc_table
 
 static __always_inline const u64 *kcache_view_table_size(const struct kc_table *table)

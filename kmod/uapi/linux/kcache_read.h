@@ -60,6 +60,8 @@
  *   kcache_view_table_size(view)	where the size of the table is
  *   KCACHE_HOPS_MAX	if he does not trust the arena to be in order: after so many
  *				overflow buckets in a chain, begin again
+ *   KCACHE_RACY(x)	if a tool that looks for races is to be told: x reads bytes of an
+ *			entry that may be changing, and the seq says later whether they were
  */
 #ifndef _UAPI_LINUX_KCACHE_READ_H
 #define _UAPI_LINUX_KCACHE_READ_H
@@ -69,6 +71,10 @@
 
 #ifndef NULL
 #define NULL	((void *)0)
+#endif
+
+#ifndef KCACHE_RACY
+#define KCACHE_RACY(x)	(x)
 #endif
 
 /**
@@ -131,7 +137,7 @@ kcache_entry_with_key(const struct kcache_view *view, __u64 value, const void *k
 		*value_at = kcache_entry_key_offset(stored) + key_len;
 	}
 	if (*value_at > *left ||
-	    !kcache_key_is_equal((__u8 *)entry + *value_at - key_len, key, key_len))
+	    !KCACHE_RACY(kcache_key_is_equal((__u8 *)entry + *value_at - key_len, key, key_len)))
 		return NULL;
 	return entry;
 }

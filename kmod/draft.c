@@ -90,3 +90,23 @@ bool kc_draft_overwrite_rcu(struct kc_cache *cache, struct kc_draft *draft,
 	draft->room.segment = NULL;
 	return true;
 }
+
+/*
+ * The chain may be no longer: what came last to it goes, and the draft takes its slot. Who
+ * fills a bucket on purpose displaces himself, and not what was there before him. Holds the
+ * stripe; @found as on a miss.
+ */
+void kc_draft_displace_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
+			   struct kcache_found *found, u32 frequency)
+{
+	bool is_expired;
+
+	kc_table_find_last_locked(&cache->table, hash, found);
+	is_expired = kc_entry_is_expired(found->entry);
+	kc_table_replace_locked(&cache->table, hash, found, draft->room.offset, frequency);
+	kc_log_kill_rcu(&cache->log, found->offset, kc_entry_size(found->entry));
+	if (is_expired)
+		kc_stats_inc(cache->stats, expirations);
+	else
+		kc_stats_inc(cache->stats, evictions);
+}

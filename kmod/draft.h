@@ -51,6 +51,8 @@ static inline void kc_draft_exit(struct kc_draft *draft)
 int kc_draft_reserve_slowly(struct kc_cache *cache, u32 size, u32 whole, struct kc_draft *draft);
 bool kc_draft_overwrite_rcu(struct kc_cache *cache, struct kc_draft *draft,
 			    struct kcache_found *old, u64 expiry_ms, u64 version);
+void kc_draft_displace_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
+			   struct kcache_found *found, u32 frequency);
 int kc_draft_end_slowly(struct kc_cache *cache, struct kc_draft *draft, int err);
 
 /* A copy of a key. Most have 8 to 16 bytes: two words, which may overlap. */
@@ -172,7 +174,9 @@ static __always_inline int kc_draft_link_rcu(struct kc_cache *cache, struct kc_d
 		frequency = kc_evict_first_frequency_rcu(&cache->evict, hash);
 		err = kc_table_insert_locked(&cache->table, hash, found, draft->room.offset,
 					     frequency);
-		if (err)
+		if (unlikely(err == -EMLINK))
+			kc_draft_displace_rcu(cache, draft, hash, found, frequency);
+		else if (unlikely(err))
 			return err;
 	}
 	kc_log_commit(&cache->log, &draft->room);

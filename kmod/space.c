@@ -247,9 +247,11 @@ void kc_space_shrink_table(struct kc_cache *cache)
 	lockdep_assert_held(&cache->evict.mutex);
 	while (!err && kc_table_wants_merge(table)) {
 		mutex_lock(&cache->arena.mutex);
-		for (i = 0; i < SPLITS_WORKER && !err && kc_table_wants_merge(table); i++)
-			if (kc_table_merge_locked(table))
+		for (i = 0; i < SPLITS_WORKER && !err && kc_table_wants_merge(table); i++) {
+			err = kc_table_merge_locked(table);
+			if (err == -ENOSPC)
 				err = kc_table_grow_overflow_locked(table);
+		}
 		mutex_unlock(&cache->arena.mutex);
 		cond_resched();
 	}

@@ -259,16 +259,29 @@ int kc_table_grow_overflow_locked(struct kc_table *table)
 	return 0;
 }
 
+/* @nr: out, the number of buckets in the chain. */
+static struct kcache_bucket *last_bucket(struct kc_table *table, struct kcache_bucket *home,
+					 u32 *nr)
+{
+	struct kcache_bucket *bucket = home;
+
+	for (*nr = 1; bucket->next; ++*nr)
+		bucket = kc_overflow_bucket(table, bucket->next);
+	return bucket;
+}
+
 /* Puts @value into a new bucket at the end of a chain that is full. */
 int kc_table_append_bucket_rcu(struct kc_table *table, struct kcache_bucket *home, u64 value)
 {
 	struct kcache_bucket *bucket, *added;
-	u32 next = overflow_get_rcu(table);
+	u32 nr, next;
 
+	bucket = last_bucket(table, home, &nr);
+	if (nr >= KC_CHAIN_MAX)
+		return -EMLINK;
+	next = overflow_get_rcu(table);
 	if (!next)
 		return -ENOSPC;
-	for (bucket = home; bucket->next; bucket = kc_overflow_bucket(table, bucket->next))
-		;
 	added = kc_overflow_bucket(table, next);
 	kc_bucket_write_begin(home);
 	WRITE_ONCE(added->next, 0);
@@ -279,9 +292,32 @@ int kc_table_append_bucket_rcu(struct kc_table *table, struct kcache_bucket *hom
 }
 
 /**
- * kc_table_replace_locked() - let a slot lead to another entry of the same key
+ * kc_table_find_last_locked() - find what came last to a chain that is full
  * @table: where
- * @hash: of the key
+ * @hash: of a key of the chain
+ * @found: what kc_table_find_locked() said of the key under this hold of the stripe; out,
+ *	the last entry, whatever its key
+ *
+ * Context: Holds the stripe and an RCU read section.
+ */
+void kc_table_find_last_locked(struct kc_table *table, u64 hash, struct kcache_found *found)
+{
+	struct kcache_bucket *last;
+	u32 nr;
+
+	kc_table_assert_locked(table, hash);
+	last = last_bucket(table, found->home, &nr);
+	found->slot = &last->slot[KCACHE_BUCKET_SLOTS - 1];
+	found->value = READ_ONCE(*found->slot);
+	found->offset = kcache_slot_offset(found->value);
+	found->entry = kc_arena_ptr(table->arena, KCACHE_SEGMENTS, found->offset,
+				    sizeof(*found->entry));
+}
+
+/**
+ * kc_table_replace_locked() - let a slot lead to another entry
+ * @table: where
+ * @hash: of the new entry's key
  * @found: the slot, found under this hold of the stripe
  * @offset: of the new entry, which is complete
  * @frequency: of the new entry
@@ -491,26 +527,31 @@ int kc_table_split_locked(struct kc_table *table)
  *
  * Context: Process context, holds arena->mutex. kc_table_trim_locked() gives the
  * memory back afterwards.
- * Return: 0, or -ENOSPC if there is no overflow bucket, which a longer chain
- * may need: kc_table_grow_overflow_locked() helps.
+ * Return: 0; -ENOSPC if there is no overflow bucket, which a longer chain
+ * may need: kc_table_grow_overflow_locked() helps; or -EMLINK if the chain would be
+ * longer than may be.
  */
 int kc_table_merge_locked(struct kc_table *table)
 {
+	u32 nr = table->nr_buckets - 1, nr_old, nr_last, spare = 0;
 	struct kcache_bucket *old, *last;
-	u32 nr = table->nr_buckets - 1, spare;
 	struct chain_out out;
 
 	lockdep_assert_held(&table->arena->mutex);
 	rcu_read_lock();
-	spare = overflow_get_rcu(table);
-	if (!spare) {
-		rcu_read_unlock();
-		return -ENOSPC;
-	}
-	WRITE_ONCE(kc_overflow_bucket(table, spare)->next, 0);
 	kc_table_lock(table, nr);
 	old = kc_home_bucket(table, split_partner(nr));
 	last = kc_home_bucket(table, nr);
+	last_bucket(table, old, &nr_old);
+	last_bucket(table, last, &nr_last);
+	if (nr_old + nr_last <= KC_CHAIN_MAX)
+		spare = overflow_get_rcu(table);
+	if (!spare) {
+		kc_table_unlock(table, nr);
+		rcu_read_unlock();
+		return nr_old + nr_last > KC_CHAIN_MAX ? -EMLINK : -ENOSPC;
+	}
+	WRITE_ONCE(kc_overflow_bucket(table, spare)->next, 0);
 	out = (struct chain_out) { .tail = old };
 	kc_bucket_write_begin(old);
 	kc_bucket_write_begin(last);

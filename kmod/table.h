@@ -309,6 +309,12 @@ static inline u64 kc_slot_make(u64 hash, u64 offset, u32 frequency)
 	return kcache_slot_make(hash, offset) | (u64)frequency << KCACHE_FREQUENCY_SHIFT;
 }
 
+/*
+ * Buckets of the longest chain. Chance does not make one of more than a few; who computes
+ * keys for one bucket does (docs/security.md), and gets no further.
+ */
+#define KC_CHAIN_MAX	32
+
 int kc_table_append_bucket_rcu(struct kc_table *table, struct kcache_bucket *home, u64 value);
 
 /**
@@ -321,7 +327,7 @@ int kc_table_append_bucket_rcu(struct kc_table *table, struct kcache_bucket *hom
  *
  * Context: Holds the stripe and an RCU read section.
  * Return: 0, or -ENOSPC if the chain is full and there is no overflow bucket:
- * kc_table_grow_overflow_locked() helps.
+ * kc_table_grow_overflow_locked() helps; or -EMLINK if it is as long as a chain may be.
  */
 static __always_inline int
 kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found *found, u64 offset,
@@ -344,6 +350,7 @@ kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found *fo
 	return 0;
 }
 
+void kc_table_find_last_locked(struct kc_table *table, u64 hash, struct kcache_found *found);
 void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kcache_found *found,
 			     u64 offset, u32 frequency);
 void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,

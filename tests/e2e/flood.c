@@ -91,13 +91,15 @@ TEST(cost_by_the_length_of_the_chain)
 	static const __u64 lengths[] = { 1, 64, 1000, LONGEST };
 	const struct kcache_map_header *header;
 	static char bytes[100];
-	__u64 nr = 0, key[2];
+	unsigned long long nr = 0, took[7];
+	__u64 key[2];
 	size_t i;
 
 	header = MUST(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, cache, 0));
 	step = flood_step(header->secret);
 	first = flood_first(header->secret, step, LONGEST + 1);
 	CHECK_ERR(kcache_open(&handle, NULL, O_RDONLY), 0);
+	/* In this order: a new key takes the place of the last, where the chain is full. */
 	NOTE("| keys | GET mapped | missing | GET | missing | SET, there | SET, new | REMOVE, missing |");
 	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		__u64 last = first + lengths[i] - 1;
@@ -109,14 +111,15 @@ TEST(cost_by_the_length_of_the_chain)
 			op = op_on(KCACHE_OP_SET, key, bytes);
 			CHECK_ERR(run(&op), 0);
 		}
-		NOTE("| %llu | %llu | %llu | %llu | %llu | %llu | %llu | %llu |",
-		     (unsigned long long)nr, (unsigned long long)mapped_cost(last, 0),
-		     (unsigned long long)mapped_cost(last + 1, ENOENT),
-		     (unsigned long long)cost(KCACHE_OP_GET, last, 0),
-		     (unsigned long long)cost(KCACHE_OP_GET, last + 1, ENOENT),
-		     (unsigned long long)cost(KCACHE_OP_SET, last, 0),
-		     (unsigned long long)new_cost(last + 1),
-		     (unsigned long long)cost(KCACHE_OP_REMOVE, last + 1, ENOENT));
+		took[0] = mapped_cost(last, 0);
+		took[1] = mapped_cost(last + 1, ENOENT);
+		took[2] = cost(KCACHE_OP_GET, last, 0);
+		took[3] = cost(KCACHE_OP_GET, last + 1, ENOENT);
+		took[4] = cost(KCACHE_OP_SET, last, 0);
+		took[5] = cost(KCACHE_OP_REMOVE, last + 1, ENOENT);
+		took[6] = new_cost(last + 1);
+		NOTE("| %llu | %llu | %llu | %llu | %llu | %llu | %llu | %llu |", nr, took[0],
+		     took[1], took[2], took[3], took[4], took[6], took[5]);
 	}
 }
 

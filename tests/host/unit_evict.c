@@ -158,6 +158,69 @@ KTAP_TEST(retiring_a_segment_takes_out_its_entries_and_no_others)
 	stop();
 }
 
+static void hook_split(void *arg)
+{
+	u32 i, nr = cache->table.nr_buckets;
+
+	mutex_lock(&cache->arena.mutex);
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(kc_table_split_locked(&cache->table), 0);
+	mutex_unlock(&cache->arena.mutex);
+}
+
+KTAP_TEST(the_table_may_grow_while_a_segment_is_walked)
+{
+	start(MiB);
+	store(0, 40, 0);
+	seal();
+	shim_hook(SHIM_AT_LOCK, 1, hook_split, NULL);
+	on_segment(oldest(), act_drop);
+	EXPECT_EQ(shim_hook_calls(SHIM_AT_LOCK), 1);
+	shim_unhook();
+	EXPECT_EQ(count_there(0, 40), 0);
+	EXPECT_EQ(entries(cache), 0);
+	EXPECT_EQ(count_of(cache, KC_STAT_evictions), 40);
+	stop();
+}
+
+KTAP_TEST(an_entry_in_a_chain_that_is_full_goes_for_a_new_one)
+{
+	u32 most = KC_CHAIN_MAX * KCACHE_BUCKET_SLOTS, i = 0, nr;
+	char key[16], last[16] = "";
+
+	start(4 * MiB);
+	EXPECT_EQ(set_ttl(cache, "other", "value", 1000), 0);
+	/* The same bucket, however large the table is by then. */
+	for (nr = 0; nr < most + 20; i++) {
+		snprintf(key, sizeof(key), "k%u", i);
+		if (kc_table_hash(&cache->table, key, strlen(key)) & 1023)
+			continue;
+		EXPECT_EQ(set(cache, key, key), 0);
+		EXPECT(has(cache, key, key));
+		if (nr >= most)		/* he who came last goes */
+			EXPECT(has(cache, last, NULL));
+		strcpy(last, key);
+		nr++;
+	}
+	EXPECT(audit(cache));
+	EXPECT(has(cache, "other", "value"));
+	EXPECT_EQ(entries(cache), most + 1);
+	EXPECT_EQ(count_of(cache, KC_STAT_evictions), 20);
+	EXPECT_EQ(count_of(cache, KC_STAT_no_space), 0);
+	/* One whose time is up expires, wherever it is in the chain. */
+	EXPECT_EQ(set_ttl(cache, last, "short", 10), 0);
+	shim_clock_advance_ms(20);
+	for (; kc_table_hash(&cache->table, key, strlen(key)) & 1023 || !strcmp(key, last); i++)
+		snprintf(key, sizeof(key), "k%u", i);
+	EXPECT_EQ(set(cache, key, key), 0);
+	EXPECT(has(cache, key, key));
+	EXPECT_EQ(count_of(cache, KC_STAT_evictions), 20);
+	EXPECT_EQ(count_of(cache, KC_STAT_expirations), 1);
+	EXPECT_EQ(entries(cache), most + 1);
+	EXPECT(audit(cache));
+	stop();
+}
+
 KTAP_TEST(entries_leave_in_the_order_in_which_they_came)
 {
 	u32 i, first;

@@ -489,6 +489,76 @@ KTAP_TEST(long_chains_shrink_in_any_order_and_give_their_buckets_back)
 	end();
 }
 
+/* Puts as many keys as may be into a bucket, and says how many they are. */
+static u32 flood_bucket(u64 low, u64 bits)
+{
+	u32 key = 0, n;
+	int err;
+
+	for (n = 0;; n++, key++) {
+		key = key_in_bucket(key, low, bits);
+		err = insert(key);
+		if (err == -ENOSPC) {
+			ASSERT_EQ(with_mutex(kc_table_grow_overflow_locked), 0);
+			err = insert(key);
+		}
+		if (err)
+			break;
+	}
+	EXPECT_EQ(err, -EMLINK);
+	return n;
+}
+
+KTAP_TEST(a_chain_is_as_long_as_may_be_and_no_longer)
+{
+	struct kcache_found found;
+	u32 key;
+
+	begin();
+	EXPECT_EQ(flood_bucket(9, 63), KC_CHAIN_MAX * KCACHE_BUCKET_SLOTS);
+	EXPECT_EQ(table.nr_overflow_used, KC_CHAIN_MAX - 1);
+	check();
+	/* The last that came is the one that is found at its end. */
+	for (key = NR_MAX - 1; !is_in[key]; key--)
+		;
+	rcu_read_lock();
+	kc_table_lock(&table, 9);
+	EXPECT(kc_table_find_locked(&table, hash_of(key), &key, sizeof(key), &found));
+	kc_table_find_last_locked(&table, 9, &found);
+	EXPECT_EQ(found.offset, offset_of[key]);
+	kc_table_unlock(&table, 9);
+	rcu_read_unlock();
+	/* With one less there is room for one. */
+	EXPECT(remove_entry(key));
+	EXPECT_EQ(insert(key), 0);
+	check();
+	end();
+}
+
+KTAP_TEST(a_merge_makes_no_chain_that_is_too_long)
+{
+	u32 half = KC_CHAIN_MAX / 2 * KCACHE_BUCKET_SLOTS, key, i, nr;
+
+	begin();
+	EXPECT_EQ(with_mutex(kc_table_grow_overflow_locked), 0);
+	EXPECT_EQ(with_mutex(kc_table_split_locked), 0);
+	nr = table.nr_buckets;
+	for (i = 0, key = 0; i < half; i++, key++)
+		EXPECT_EQ(insert(key = key_in_bucket(key, 0, 127)), 0);
+	for (i = 0, key = 0; i < half + 1; i++, key++)
+		EXPECT_EQ(insert(key = key_in_bucket(key, 64, 127)), 0);
+	EXPECT_EQ(with_mutex(kc_table_merge_locked), -EMLINK);
+	EXPECT_EQ(table.nr_buckets, nr);
+	EXPECT_EQ(table.nr_overflow_used, KC_CHAIN_MAX - 1);
+	check();
+	/* A bucket less, and it may be. */
+	EXPECT(remove_entry(key - 1));
+	EXPECT_EQ(with_mutex(kc_table_merge_locked), 0);
+	EXPECT_EQ(table.nr_buckets, nr - 1);
+	check();
+	end();
+}
+
 KTAP_TEST(overflow_memory_in_use_is_not_trimmed)
 {
 	u32 i, key = 0, last;

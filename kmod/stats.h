@@ -23,7 +23,7 @@ enum kc_counter {
 	KC_STAT_adds,
 	KC_STAT_appends,	/* APPEND and PREPEND */
 	KC_STAT_flushes,
-	KC_STAT_evictions,	/* entries that left to make room */
+	KC_STAT_evictions,	/* entries that left to make room, in memory or in a chain */
 	KC_STAT_expirations,	/* entries that left because their time was up */
 	KC_STAT_flushed,	/* entries that left in a FLUSH */
 	KC_STAT_promotions,	/* entries that went from small to main */

@@ -50,9 +50,11 @@ static unsigned long long available_bytes(void)
 }
 
 /* Our own kernels do not count them; there, one of ours that is killed is seen to have died. */
+#define UNCOUNTED	(~0ULL)
+
 static unsigned long long oom_kills(void)
 {
-	return proc_number("/proc/vmstat", "oom_kill", 0);
+	return proc_number("/proc/vmstat", "oom_kill", UNCOUNTED);
 }
 
 static void make_value(char *value, __u32 nr)
@@ -161,7 +163,10 @@ TEST(process_gets_the_memory_it_needs_while_the_cache_serves)
 	     free / MIB, full / MIB, wanted / MIB, (unsigned long long)shared->touched / MIB,
 	     back / MIB);
 	CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
-	CHECK_EQ(oom_kills(), kills);
+	if (kills == UNCOUNTED)
+		NOTE("this kernel does not count OOM kills: that nobody else was killed is not checked");
+	else
+		CHECK_EQ(oom_kills(), kills);
 	CHECK(sysfs_number("stats/shrunk_bytes") > shrunk);
 	CHECK(back >= full / 2);	/* what was free tells no more of what had to come back */
 

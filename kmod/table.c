@@ -525,8 +525,8 @@ int kc_table_split_locked(struct kc_table *table)
  * kc_table_merge_locked() - shrink by one bucket
  * @table: which; has more buckets than stripes
  *
- * Context: Process context, holds arena->mutex. kc_table_trim_locked() gives the
- * memory back afterwards.
+ * Context: Process context, holds arena->mutex. kc_table_trim() gives the memory
+ * back afterwards.
  * Return: 0; -ENOSPC if there is no overflow bucket, which a longer chain
  * may need: kc_table_grow_overflow_locked() helps; or -EMLINK if the chain would be
  * longer than may be.

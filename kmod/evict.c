@@ -317,8 +317,7 @@ static enum move_result move_entry(struct kc_evict *evict, const struct passage 
 		size = kc_entry_size(passage->entry);
 		whole = kcache_entry_value_offset(passage->entry->key_len);
 		mutex_lock(mutex);
-		err = to == KC_MAIN ? kc_log_refill_main_locked(evict->log, size, whole) :
-				      kc_log_refill_locked(evict->log, size, whole);
+		err = kc_log_refill_to_move_locked(evict->log, to, size, whole);
 		mutex_unlock(mutex);
 		if (err)
 			break;
@@ -492,6 +491,13 @@ static bool compact_some(struct kc_evict *evict)
 	return is_whole;
 }
 
+/* It is not what lives in a mostly dead segment that takes the memory: that stays young. */
+static bool compact_small(struct kc_evict *evict, struct kc_segment *segment)
+{
+	return segment->queue == KC_SMALL && kc_segment_is_mostly_dead(segment) &&
+	       kc_evict_compact_locked(evict, segment);
+}
+
 /* Has there been one more free segment since there were @before? */
 static bool has_gained(struct kc_log *log, u64 before)
 {
@@ -505,7 +511,7 @@ static bool has_gained(struct kc_log *log, u64 before)
 }
 
 /**
- * kc_evict_step_locked() - compact one segment, or retire the coldest
+ * kc_evict_step_locked() - compact one segment that has much that is dead, or retire the coldest
  * @evict: of the cache
  * @may_keep: whether entries may outlive it; not while a flush is under way
  *
@@ -527,10 +533,10 @@ int kc_evict_step_locked(struct kc_evict *evict, bool may_keep)
 	mutex_unlock(&log->arena->mutex);
 	if (!segment)
 		return -ENOSPC;
-	if (may_keep)
-		retire(evict, segment);
-	else
+	if (!may_keep)
 		kc_evict_drop_locked(evict, segment, KC_STAT_evictions);
+	else if (!compact_small(evict, segment))
+		retire(evict, segment);
 	kc_log_release(log, segment);
 	return 0;
 }

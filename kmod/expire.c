@@ -122,8 +122,7 @@ bool kc_expire_pass(struct kc_expire *expire)
 	is_any = !list_empty(&due);
 	while ((segment = hold_due(log, &due))) {
 		scan_segment_locked(evict, segment);
-		/* Nobody is waiting for the memory, so only where that costs little. */
-		if (kc_segment_is_sparse(segment) && kc_segment_dead(segment) > segment->end / 2)
+		if (kc_segment_is_mostly_dead(segment))
 			kc_evict_compact_locked(evict, segment);
 		kc_log_release(log, segment);
 		mutex_unlock(&evict->mutex);

@@ -436,17 +436,22 @@ int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole)
 }
 
 /**
- * kc_log_refill_main_locked() - give the main lane room for an entry
+ * kc_log_refill_to_move_locked() - give a lane room for an entry that is moved
  * @log: which
+ * @queue: KC_MAIN: the main lane; KC_SMALL: this CPU's
  * @size: as for kc_log_reserve_rcu()
  * @whole: as for kc_log_reserve_rcu()
+ *
+ * May take what kc_log_refill_locked() leaves.
  *
  * Context: Process context, holds arena->mutex, and is the only one who evicts.
  * Return: 0 or -ENOSPC.
  */
-int kc_log_refill_main_locked(struct kc_log *log, u32 size, u32 whole)
+int kc_log_refill_to_move_locked(struct kc_log *log, enum kc_queue queue, u32 size, u32 whole)
 {
-	return refill_locked(log, &log->main, KC_MAIN, 0, size, whole);
+	struct kc_lane *lane = queue == KC_MAIN ? &log->main : kc_log_this_lane(log);
+
+	return refill_locked(log, lane, queue, 0, size, whole);
 }
 
 /**

@@ -118,7 +118,7 @@ void kc_log_kill_rcu(struct kc_log *log, u64 offset, u32 size);
 void kc_log_lower_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms);
 
 int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole);
-int kc_log_refill_main_locked(struct kc_log *log, u32 size, u32 whole);
+int kc_log_refill_to_move_locked(struct kc_log *log, enum kc_queue queue, u32 size, u32 whole);
 void kc_log_seal_lanes_locked(struct kc_log *log);
 int kc_log_resize_locked(struct kc_log *log);
 
@@ -200,9 +200,10 @@ static inline bool kc_segment_is_run(const struct kc_segment *segment)
 /* Bytes of dead entries and fillers in a segment. */
 static inline u32 kc_segment_dead(const struct kc_segment *segment)
 {
-	u32 live = atomic_read_acquire(&segment->live);
+	s32 live = atomic_read_acquire(&segment->live);
+	s32 all = live < KC_LIVE_OPEN / 2 ? segment->end : KC_LIVE_OPEN;
 
-	return live < KC_LIVE_OPEN / 2 ? segment->end - live : KC_LIVE_OPEN - live;
+	return max(all - live, 0);	/* who holds it counts as one byte that lives */
 }
 
 /* Is so much dead, more than a quarter, that it is worth while to move what lives? */
@@ -210,6 +211,12 @@ static inline bool kc_segment_is_sparse(const struct kc_segment *segment)
 {
 	return !kc_segment_is_run(segment) && kc_segment_is_sealed(segment) &&
 	       kc_segment_dead(segment) > segment->end / 4;
+}
+
+/* Is so much dead that what lives costs little to move, though nothing wants the memory? */
+static inline bool kc_segment_is_mostly_dead(const struct kc_segment *segment)
+{
+	return kc_segment_is_sparse(segment) && kc_segment_dead(segment) > segment->end / 2;
 }
 
 #define KC_HEADER_BYTES	((u32)sizeof(struct kcache_entry))
@@ -280,7 +287,7 @@ static __always_inline bool kc_log_reserve_rcu(struct kc_log *log, u32 size, u32
  * @room: out
  *
  * Context: As kc_log_reserve_rcu(). The caller is the only one who evicts.
- * Return: false if the lane has no room: kc_log_refill_main_locked() helps.
+ * Return: false if the lane has no room: kc_log_refill_to_move_locked() helps.
  */
 static inline bool kc_log_reserve_main_rcu(struct kc_log *log, u32 size, u32 whole,
 					   struct kc_room *room)

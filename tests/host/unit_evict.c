@@ -268,6 +268,25 @@ KTAP_TEST(dead_segments_go_before_living_ones)
 	stop();
 }
 
+/* Memory full of what is dead, held by a few that live: they are not what has to go. */
+KTAP_TEST(what_lives_in_mostly_dead_segments_is_moved_and_not_evicted)
+{
+	u32 i;
+
+	start(MiB);
+	for (i = 0; i < 40000; i += 40) {
+		store(i, i + 40, 0);
+		drop(i + 1, i + 40, 1);
+	}
+	EXPECT(count_of(cache, KC_STAT_moves) > 0);
+	EXPECT_EQ(count_of(cache, KC_STAT_evictions), 0);
+	EXPECT_EQ(entries(cache), 1000);
+	for (i = 0; i < 40000; i += 40)
+		EXPECT(is_there(i));
+	EXPECT(audit(cache));
+	stop();
+}
+
 KTAP_TEST(when_all_is_open_or_gone_eviction_seals_or_says_so)
 {
 	start(MiB);
@@ -486,6 +505,30 @@ KTAP_TEST(a_pass_compacts_a_segment_that_is_mostly_dead)
 	EXPECT_EQ(count_there(40, 50), 10);
 	EXPECT_EQ(nr_segments(), 1);
 	EXPECT(audit(cache));
+	stop();
+}
+
+/* Who walks a segment holds it, and that must not make it look dead. */
+KTAP_TEST(a_pass_leaves_a_segment_in_which_all_lives_where_it_is)
+{
+	u32 i;
+
+	start(MiB);
+	store(0, 40, 100);
+	seal();
+	for (i = 0; i < 40; i++) {
+		char key[16];
+		struct kcache_op op;
+
+		snprintf(key, sizeof(key), "k%u", i);
+		op = op_on(KCACHE_OP_TOUCH, key);
+		op.ttl_ms = 100000;
+		EXPECT_EQ(run_op(cache, &op), 0);
+	}
+	shim_clock_advance_ms(100);
+	kc_expire_pass(&cache->expire);
+	EXPECT_EQ(count_of(cache, KC_STAT_moves), 0);
+	EXPECT_EQ(count_there(0, 40), 40);
 	stop();
 }
 

@@ -137,7 +137,7 @@ int kcache_flush(struct kcache *cache);
  * @cache: handle, opened for reading
  * @key: bytes of the key
  * @key_len: how many, 1..KCACHE_KEY_MAX
- * @value: where the value goes; on error its content is undefined
+ * @value: where the value goes, apart from the key; on error its content is undefined
  * @size: bytes that fit there
  * @value_len: out, length of the value in bytes, also on -EMSGSIZE
  *

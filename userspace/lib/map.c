@@ -115,8 +115,11 @@ static int64_t clock_offset_ns(struct kcache_map *map)
 	return __atomic_load_n(&map->clock->offset_ns, __ATOMIC_RELAXED);
 }
 
-static __attribute__((noinline)) bool is_over(struct kcache_map *map, uint64_t expiry_ms)
+static __attribute__((noinline)) bool is_over(struct kcache_map *map,
+					      const struct kcache_entry *entry)
 {
+	uint64_t expiry_ms = (uint64_t)KCACHE_LOAD(entry->expiry_hi) << 32 |
+			     KCACHE_LOAD(entry->expiry_lo);
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
@@ -138,9 +141,17 @@ static struct kcache_hint_lane *this_lane(struct kcache_map *map)
 	return &map->hints->lane[cpu % KCACHE_HINT_LANES];
 }
 
-static __attribute__((noinline)) void tell_use(struct kcache_map *map,
-					       struct kcache_hint_lane *lane, uint64_t hash)
+static inline uint64_t hash_of(const struct kcache_map *map, const void *key, size_t key_len)
 {
+	return kcache_hash(map->view.header->secret, key, (uint32_t)key_len);
+}
+
+/* Computes the hash again, which the caller need not remember so over his copy. */
+static __attribute__((noinline)) void tell_use(struct kcache_map *map,
+					       struct kcache_hint_lane *lane,
+					       const void *key, size_t key_len)
+{
+	uint64_t hash = hash_of(map, key, key_len);
 	uint32_t nr = __atomic_fetch_add(&lane->nr, 1, __ATOMIC_RELAXED);
 
 	__atomic_store_n(&lane->hash[nr % KCACHE_LANE_HINTS], hash, __ATOMIC_RELAXED);
@@ -148,13 +159,14 @@ static __attribute__((noinline)) void tell_use(struct kcache_map *map,
 		kcache_system_call(SYS_ioctl, map->fd, KCACHE_IOC_TAKE_HINTS, 0);
 }
 
-static inline void hit(struct kcache_map *map, const struct kcache_found *found, uint64_t hash)
+static inline void hit(struct kcache_map *map, const struct kcache_found *found,
+		       const void *key, size_t key_len)
 {
 	struct kcache_hint_lane *lane = this_lane(map);
 
 	__atomic_fetch_add(&lane->hits, 1, __ATOMIC_RELAXED);
 	if (unlikely(found->value >> KCACHE_FREQUENCY_SHIFT != KCACHE_FREQUENCY_MAX))
-		tell_use(map, lane, hash);
+		tell_use(map, lane, key, key_len);
 }
 
 static __attribute__((noinline)) int missed(struct kcache_map *map)
@@ -173,7 +185,7 @@ static inline const uint8_t *value_of(const struct kcache_map *map,
 				      const struct kcache_found *found, uint32_t *len)
 {
 	*len = KCACHE_LOAD(found->entry->value_len);
-	if (unlikely(*len > map->view.bytes[KCACHE_SEGMENTS] - found->offset))
+	if (unlikely(found->offset + *len > map->view.bytes[KCACHE_SEGMENTS]))
 		return NULL;
 	return (const uint8_t *)found->entry + found->value_at;
 }
@@ -184,17 +196,11 @@ static inline bool is_mapped(const struct kcache *cache, size_t key_len)
 	return likely(cache->map.view.header && key_len - 1 < KCACHE_KEY_MAX);
 }
 
-static inline uint64_t hash_of(const struct kcache_map *map, const void *key, size_t key_len)
-{
-	return kcache_hash(map->view.header->secret, key, (uint32_t)key_len);
-}
-
 /* Is its time up? Whether the entry is what was found, the caller checks afterwards. */
 static inline bool is_expired(struct kcache_map *map, const struct kcache_entry *entry)
 {
-	uint32_t high = KCACHE_LOAD(entry->expiry_hi), low = KCACHE_LOAD(entry->expiry_lo);
-
-	return unlikely(high | low) && is_over(map, (uint64_t)high << 32 | low);
+	return unlikely(KCACHE_LOAD(entry->expiry_hi) | KCACHE_LOAD(entry->expiry_lo)) &&
+	       is_over(map, entry);
 }
 
 /*
@@ -224,7 +230,7 @@ static inline int get_once(struct kcache_map *map, uint64_t hash, const void *ke
 		return -EAGAIN;
 	if (unlikely(!kcache_found_is_valid(&found)))
 		return -EAGAIN;
-	hit(map, &found, hash);
+	hit(map, &found, key, key_len);
 	*value_len = len;
 	return likely(fits) ? 0 : -EMSGSIZE;
 }
@@ -298,7 +304,7 @@ int kcache_borrow(struct kcache *cache, const void *key, size_t key_len,
 			continue;
 		if (is_dead)
 			return missed(map);
-		hit(map, &found, hash);
+		hit(map, &found, key, key_len);
 		return 0;
 	}
 	return -EAGAIN;

@@ -121,6 +121,7 @@ static __always_inline struct kcache_entry *
 kcache_entry_with_key(const struct kcache_view *view, __u64 value, const void *key,
 		      __u32 key_len, __u32 *value_at, __u64 *left)
 {
+	__u32 key_at = sizeof(struct kcache_entry);
 	struct kcache_entry *entry;
 	__u16 stored;
 
@@ -130,14 +131,14 @@ kcache_entry_with_key(const struct kcache_view *view, __u64 value, const void *k
 	if (!entry)
 		return NULL;
 	stored = KCACHE_LOAD(entry->key_len);
-	*value_at = sizeof(*entry) + key_len;
 	if (__builtin_expect(stored != key_len, 0)) {
 		if (stored != (key_len | KCACHE_ENTRY_FLAGS))
 			return NULL;
-		*value_at = kcache_entry_key_offset(stored) + key_len;
+		key_at = kcache_entry_key_offset(stored);
 	}
+	*value_at = key_at + key_len;
 	if (*value_at > *left ||
-	    !KCACHE_RACY(kcache_key_is_equal((__u8 *)entry + *value_at - key_len, key, key_len)))
+	    !KCACHE_RACY(kcache_key_is_equal((__u8 *)entry + key_at, key, key_len)))
 		return NULL;
 	return entry;
 }

@@ -53,7 +53,6 @@ void kc_evict_exit(struct kc_evict *evict)
 
 /**
  * struct passage - an entry of a segment that is walked
- * @segment: held
  * @entry: may be dead
  * @offset: of it
  * @hash: of its key
@@ -62,7 +61,6 @@ void kc_evict_exit(struct kc_evict *evict)
  * @size: bytes that it takes
  */
 struct passage {
-	struct kc_segment *segment;
 	struct kcache_entry *entry;
 	u64 offset;
 	u64 hash;
@@ -109,23 +107,30 @@ static void walk_begin(struct walk *walk, struct kc_segment *segment, u32 keep,
 
 static void look_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 {
+	struct kc_table *table = evict->table;
 	/* Pairs with the release in a split: the bucket is there. */
-	u64 table_size = smp_load_acquire(evict->table->size);
+	u64 table_size = smp_load_acquire(table->size);
 	struct kc_segment *segment = walk->segment;
 	struct kc_log_cursor cursor = walk->cursor;
-	u64 start = kc_segment_offset(evict->log, segment);
+	struct kcache_bucket *home;
+	struct kcache_entry *entry;
 	struct passage *passage;
+	u64 offset, hash;
 
 	for (passage = walk->ahead; passage < walk->ahead + WALK_AHEAD; passage++) {
-		passage->entry = kc_log_walk_rcu(evict->log, segment, &cursor, &passage->offset);
-		if (!passage->entry)
+		entry = kc_log_walk_rcu(evict->log, segment, &cursor, &offset);
+		if (!entry)
 			break;
-		passage->segment = segment;
-		passage->size = cursor.position - (passage->offset - start);
-		passage->hash = kc_table_hash_entry(evict->table, passage->entry);
-		passage->home = kc_home_bucket(evict->table,
-					       kcache_bucket_at(passage->hash, table_size));
-		prefetchw(passage->home);
+		hash = kc_table_hash_entry(table, entry);
+		home = kc_home_bucket(table, kcache_bucket_at(hash, table_size));
+		prefetchw(home);
+		*passage = (struct passage) {
+			.entry = entry,
+			.offset = offset,
+			.hash = hash,
+			.home = home,
+			.size = cursor.start + cursor.position - offset,
+		};
 	}
 	walk->nr = passage - walk->ahead;
 	walk->cursor = cursor;
@@ -158,31 +163,37 @@ static __always_inline bool find_passage(struct kc_evict *evict, const struct pa
 /*
  * Unlinks an entry unless it has @keep uses: then false. Its segment is held, so that
  * the bytes may be counted as dead later. @table_size: at which its home was looked for in
- * this RCU read section, 0: it was not.
+ * this RCU read section, 0: it was not. @is_remembered: it leaves a ghost.
  */
 static __always_inline bool unlink_rcu(struct kc_evict *evict, const struct passage *passage,
-				       u64 table_size, u32 keep, enum kc_counter why,
+				       u64 table_size, u32 keep, bool is_remembered,
 				       struct gone *gone)
 {
 	struct kcache_found found kc_uninitialized;
+	struct kc_table *table = evict->table;
 	bool is_kept = false, is_expired;
 
-	kc_table_lock(evict->table, passage->hash);
+	kc_table_lock(table, passage->hash);
 	if (find_passage(evict, passage, table_size, &found)) {
 		is_expired = kc_entry_is_expired(passage->entry);
 		is_kept = !is_expired && kc_slot_frequency(found.value) >= keep;
 		if (!is_kept) {
-			kc_table_remove_uncounted_locked(evict->table, passage->hash, &found);
+			kc_table_remove_uncounted_locked(table, passage->hash, &found);
 			gone->bytes += passage->size;
 			gone->entries++;
 			gone->expired += is_expired;
-			if (!is_expired && why == KC_STAT_evictions &&
-			    passage->segment->queue == KC_SMALL)
+			if (is_remembered && !is_expired)
 				kc_ghost_add_rcu(&evict->ghost, passage->hash);
 		}
 	}
-	kc_table_unlock(evict->table, passage->hash);
+	kc_table_unlock(table, passage->hash);
 	return !is_kept;
+}
+
+/* Does what is evicted from @segment leave ghosts? */
+static bool is_remembered(const struct kc_segment *segment, enum kc_counter why)
+{
+	return why == KC_STAT_evictions && segment->queue == KC_SMALL;
 }
 
 static void account(struct kc_evict *evict, struct kc_segment *segment, enum kc_counter why,
@@ -197,15 +208,16 @@ static void account(struct kc_evict *evict, struct kc_segment *segment, enum kc_
 }
 
 /* One entry by itself: true if it has gone. */
-static bool drop_entry(struct kc_evict *evict, const struct passage *passage, u32 keep,
-		       enum kc_counter why)
+static bool drop_entry(struct kc_evict *evict, struct kc_segment *segment,
+		       const struct passage *passage, u32 keep)
 {
 	struct gone gone = { 0 };
 	bool is_gone;
 
 	rcu_read_lock();
-	is_gone = unlink_rcu(evict, passage, 0, keep, why, &gone);
-	account(evict, passage->segment, why, &gone);
+	is_gone = unlink_rcu(evict, passage, 0, keep, is_remembered(segment, KC_STAT_evictions),
+			     &gone);
+	account(evict, segment, KC_STAT_evictions, &gone);
 	rcu_read_unlock();
 	return is_gone;
 }
@@ -213,18 +225,20 @@ static bool drop_entry(struct kc_evict *evict, const struct passage *passage, u3
 /* Looks ahead, and lets what is to go do so at once. False at the end. */
 static bool go_ahead(struct kc_evict *evict, struct walk *walk)
 {
-	u32 i, nr, nr_kept = 0;
+	bool with_ghosts = is_remembered(walk->segment, walk->why);
+	struct passage *passage, *kept = walk->ahead;
 	struct gone gone = { 0 };
+	u32 nr;
 
 	rcu_read_lock();
 	look_ahead_rcu(evict, walk);
 	nr = walk->nr;
 	if (walk->keep) {
-		for (i = 0; i < nr; i++)
-			if (!unlink_rcu(evict, &walk->ahead[i], walk->table_size, walk->keep,
-					walk->why, &gone))
-				walk->ahead[nr_kept++] = walk->ahead[i];
-		walk->nr = nr_kept;
+		for (passage = walk->ahead; passage < walk->ahead + nr; passage++)
+			if (!unlink_rcu(evict, passage, walk->table_size, walk->keep, with_ghosts,
+					&gone))
+				*kept++ = *passage;
+		walk->nr = kept - walk->ahead;
 		account(evict, walk->segment, walk->why, &gone);
 	}
 	rcu_read_unlock();
@@ -326,19 +340,20 @@ static enum move_result move_entry(struct kc_evict *evict, const struct passage 
 }
 
 /* Moves an entry to main, as long as it has @keep uses; else it goes. True if it has moved. */
-static bool move_or_drop(struct kc_evict *evict, const struct passage *passage, u32 keep, u32 cost)
+static bool move_or_drop(struct kc_evict *evict, struct kc_segment *segment,
+			 const struct passage *passage, u32 keep, u32 cost)
 {
 	enum move_result result;
 	int tries = 0;
 
 	do {
 		result = move_entry(evict, passage, KC_MAIN, cost);
-		if (result == CHANGED && drop_entry(evict, passage, keep, KC_STAT_evictions))
+		if (result == CHANGED && drop_entry(evict, segment, passage, keep))
 			return false;
 	} while (result == CHANGED && ++tries < MOVE_TRIES);
 	if (result == MOVED)
 		return true;
-	drop_entry(evict, passage, USES_NEVER, KC_STAT_evictions);
+	drop_entry(evict, segment, passage, USES_NEVER);
 	return false;
 }
 
@@ -409,7 +424,7 @@ static void retire(struct kc_evict *evict, struct kc_segment *segment)
 	}
 	walk_begin(&walk, segment, keep, KC_STAT_evictions);
 	while ((passage = walk_next(evict, &walk))) {
-		if (move_or_drop(evict, passage, keep, cost) && is_small)
+		if (move_or_drop(evict, segment, passage, keep, cost) && is_small)
 			kc_stats_inc(evict->stats, promotions);
 		cond_resched();
 	}
@@ -582,7 +597,7 @@ static void retire_in_reclaim(struct kc_evict *evict, struct kc_segment *segment
 	walk_begin(&walk, segment, keep, KC_STAT_evictions);
 	while ((passage = walk_next(evict, &walk))) {
 		if (copy_entry(evict, passage, KC_MAIN, cost) != MOVED)
-			drop_entry(evict, passage, USES_NEVER, KC_STAT_evictions);
+			drop_entry(evict, segment, passage, USES_NEVER);
 		else if (is_small)
 			kc_stats_inc(evict->stats, promotions);
 	}

@@ -23,8 +23,9 @@
 #ifndef KC_LOG_H
 #define KC_LOG_H
 
-#include <linux/llist.h>
 #include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/minmax.h>
 #include <linux/smp.h>
 #include <linux/types.h>
 
@@ -329,13 +330,15 @@ static inline void kc_log_lower_live(struct kc_log *log, struct kc_segment *segm
 /**
  * struct kc_log_cursor - how far a walk through a segment has come; begins as zeros
  * @position: of what comes next
- * @block_end: where the block ends that is at hand
- * @block: its memory
+ * @end: where the block ends that is at hand, or the segment
+ * @start: offset of the segment in the segment region
+ * @base: memory of the block, less its position
  */
 struct kc_log_cursor {
 	u32 position;
-	u32 block_end;
-	void *block;
+	u32 end;
+	u64 start;
+	void *base;
 };
 
 /* Goes to where an entry at or after the position can begin, in another block. False: none can. */
@@ -343,13 +346,15 @@ static inline bool kc_log_next_block(struct kc_log *log, const struct kc_segment
 				     struct kc_log_cursor *cursor)
 {
 	u32 at = kc_log_place(log, cursor->position, KC_HEADER_BYTES);
+	u32 mask = log->arena->block_mask;
 
 	if (at >= segment->end)
 		return false;
 	cursor->position = at;
-	cursor->block = kc_arena_block(log->arena, KCACHE_SEGMENTS,
-				       kc_segment_offset(log, segment) + at);
-	cursor->block_end = (at | log->arena->block_mask) + 1;
+	cursor->end = min_t(u32, (at | mask) + 1, segment->end);
+	cursor->start = kc_segment_offset(log, segment);
+	cursor->base = kc_arena_block(log->arena, KCACHE_SEGMENTS, cursor->start + at);
+	cursor->base -= at & ~mask;
 	return true;
 }
 
@@ -375,17 +380,15 @@ kc_log_walk_rcu(struct kc_log *log, const struct kc_segment *segment,
 		u32 at, value_len;
 		u16 key_len;
 
-		if (unlikely(cursor->position + KC_HEADER_BYTES > cursor->block_end) &&
+		if (unlikely(cursor->position + KC_HEADER_BYTES > cursor->end) &&
 		    !kc_log_next_block(log, segment, cursor))
 			return NULL;
 		at = cursor->position;
-		if (at >= segment->end)
-			return NULL;
-		entry = cursor->block + (at & log->arena->block_mask);
-		key_len = READ_ONCE(entry->key_len);
+		entry = cursor->base + at;
+		key_len = entry->key_len;	/* constant, unlike the other */
 		value_len = READ_ONCE(entry->value_len);
 		if (likely(key_len)) {
-			*offset = kc_segment_offset(log, segment) + at;
+			*offset = cursor->start + at;
 			cursor->position = at + kcache_entry_size(key_len, value_len);
 			return entry;
 		}

@@ -65,6 +65,7 @@ static int make_room(struct kc_cache *cache)
  */
 int kc_space_refill(struct kc_cache *cache, u32 size, u32 whole)
 {
+	u64 ahead = nr_ahead(cache);
 	bool is_low;
 	int err;
 
@@ -72,8 +73,8 @@ int kc_space_refill(struct kc_cache *cache, u32 size, u32 whole)
 		if (mutex_lock_killable(&cache->arena.mutex))
 			return -EINTR;
 		err = kc_log_refill_locked(&cache->log, size, whole);
-		is_low = kc_log_nr_free_locked(&cache->log) <=
-			 KC_LOG_RESERVE + nr_ahead(cache) / 2;
+		is_low = ahead &&
+			 kc_log_nr_free_locked(&cache->log) <= KC_LOG_RESERVE + ahead / 2;
 		mutex_unlock(&cache->arena.mutex);
 		if (is_low)
 			kc_space_wake(cache);

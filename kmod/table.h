@@ -217,8 +217,9 @@ bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32
 static __always_inline bool kc_table_find_offset_at_home(struct kc_table *table, u64 offset,
 							 struct kcache_found *found)
 {
+	const int shift = 64 - KCACHE_LOC_BITS;		/* away goes what else is in a slot */
 	struct kcache_bucket *bucket = found->home;
-	u64 loc = offset / KCACHE_ALIGN;
+	u64 loc = offset / KCACHE_ALIGN << shift;
 	int i;
 
 	for (;; bucket = kc_overflow_bucket(table, bucket->next)) {
@@ -226,7 +227,7 @@ static __always_inline bool kc_table_find_offset_at_home(struct kc_table *table,
 		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
 			u64 value = READ_ONCE(bucket->slot[i]);
 
-			if ((value & KCACHE_LOC_MASK) != loc)
+			if (value << shift != loc)
 				continue;
 			found->slot = &bucket->slot[i];
 			found->value = value;

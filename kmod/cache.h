@@ -14,6 +14,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/minmax.h>
+#include <linux/notifier.h>
 #include <linux/percpu.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
@@ -40,6 +41,7 @@ struct kc_cache {
 	struct kc_hint_pages hints;
 	struct work_struct work;	/* keeps memory ready, see space.h */
 	struct shrinker *shrinker;	/* constant after init */
+	struct notifier_block oom_notifier;	/* the same */
 	u64 min_bytes;			/* that reclaim leaves; READ_ONCE */
 	struct kc_stats __percpu *stats;
 	u64 __percpu *version;		/* the last one given out by each CPU */

@@ -703,6 +703,7 @@ bool kc_log_reap(struct kc_log *log)
 	mutex_lock(mutex);
 	list_for_each_entry_safe(segment, next, &gone, link) {
 		WRITE_ONCE(log->nr_zombies, log->nr_zombies - segment->nr_chunks);
+		WRITE_ONCE(log->nr_reaped, log->nr_reaped + segment->nr_chunks);
 		free_segment_locked(log, segment);
 	}
 	log->is_starved = false;

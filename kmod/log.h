@@ -85,6 +85,7 @@ struct kc_log {
 	bool is_starved;			/* the system gave no memory; arena->mutex */
 	struct list_head zombies;		/* arena->mutex; await a grace period */
 	u32 nr_zombies;				/* chunks of these, and being freed; arena->mutex */
+	u64 nr_reaped;				/* chunks ever freed; arena->mutex */
 	struct mutex reap_mutex;		/* who frees them; outside of arena->mutex */
 	struct llist_head dead;			/* wholly dead, sealed */
 	struct kc_lane lane[KC_LANES_MAX];

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/jiffies.h>
 #include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/sched.h>
 #include <linux/shrinker.h>
 
 #include "cache.h"
@@ -51,6 +54,37 @@ static unsigned long scan_pages(struct shrinker *shrinker, struct shrink_control
 	return bytes >> PAGE_SHIFT;
 }
 
+/* So long, in steps, the system waits before it kills for memory that is on its way. */
+#define OOM_STEPS	100
+#define OOM_STEP_MS	50
+
+/*
+ * Reclaim has found nothing more. But what the shrinker dropped waits for a grace period and
+ * for the worker, and may be all that is missing; or another had the mutexes each time.
+ * Takes no mutex for which it would have to wait: who has it may wait for memory, too.
+ */
+static int before_oom_kill(struct notifier_block *block, unsigned long unused, void *freed)
+{
+	struct kc_cache *cache = container_of(block, struct kc_cache, oom_notifier);
+	struct shrink_control control = { .nr_to_scan = cache->shrinker->batch };
+	u32 shift = cache->arena.chunk_shift - PAGE_SHIFT;
+	u64 before = READ_ONCE(cache->log.nr_reaped), now = before;
+	int i;
+
+	for (i = 0; i < OOM_STEPS && now == before; i++) {
+		if (!READ_ONCE(cache->log.nr_zombies) &&
+		    spare_bytes(cache) < kc_chunk_size(&cache->arena))
+			break;
+		if (!READ_ONCE(cache->log.nr_zombies))
+			scan_pages(cache->shrinker, &control);
+		kc_space_wake(cache);
+		schedule_timeout_uninterruptible(msecs_to_jiffies(OOM_STEP_MS));
+		now = READ_ONCE(cache->log.nr_reaped);
+	}
+	*(unsigned long *)freed += (now - before) << shift;
+	return NOTIFY_OK;
+}
+
 /**
  * kc_shrink_init() - take part in reclaim
  * @cache: which, all set up but for this
@@ -70,11 +104,14 @@ int kc_shrink_init(struct kc_cache *cache)
 	shrinker_set_data(shrinker, cache);
 	shrinker_register(shrinker);
 	cache->shrinker = shrinker;
+	cache->oom_notifier.notifier_call = before_oom_kill;
+	register_oom_notifier(&cache->oom_notifier);
 	return 0;
 }
 
 /* Waits until it is not in use. */
 void kc_shrink_exit(struct kc_cache *cache)
 {
+	unregister_oom_notifier(&cache->oom_notifier);
 	shrinker_free(cache->shrinker);
 }

@@ -8,4 +8,9 @@
 
 void cond_resched(void);
 
+int shim_run_work(void);
+
+/* Work that was queued gets its turn, and no time passes. */
+#define schedule_timeout_uninterruptible(timeout)	((void)(timeout), (void)shim_run_work())
+
 #endif /* SHIM_LINUX_SCHED_H */

@@ -223,11 +223,14 @@ static void work_without_memory(void)
 	}
 }
 
-/* An error that says what is the matter, and that nothing has happened. */
-static bool is_for_lack_of_memory(long result, int error)
+/*
+ * The call before this one failed: EFAULT is for memory of its caller's that could not be had,
+ * @other for the kernel's, as the contract has it for the call.
+ */
+static void check_refused(const char *call, int other)
 {
-	CASE("%ld, %s", result, ktap_errno(result < 0 ? error : 0));
-	return result < 0 && (error == ENOMEM || error == ENOSPC || error == EFAULT);
+	CASE("%s: %s", call, ktap_errno(errno));
+	CHECK(errno == EFAULT || errno == other);
 }
 
 static void live_at_the_limit(int nr)
@@ -256,20 +259,22 @@ static void live_at_the_limit(int nr)
 	work_without_memory();
 	WORKS(OP(SET, "key", VALUE("value")));
 	for (i = 0; i < 8; i++) {
-		bool is_refused;
-
 		op = OP(SET, "key", BYTES(in[i], 200 * KIB));
-		is_refused = run(&op) && is_for_lack_of_memory(-1, errno);
-		if (is_refused)
+		if (run(&op)) {
+			check_refused("SET", ENOSPC);
 			HOLDS("key", "value");
-		else
+			refused++;
+		} else {
 			WORKS(OP(SET, "key", VALUE("value")));
-		refused += is_refused;
+		}
 		op = OP(GET, "long", INTO_BYTES(out[i], 200 * KIB));
-		refused += run(&op) && is_for_lack_of_memory(-1, errno);
+		if (run(&op)) {
+			check_refused("GET", EFAULT);
+			refused++;
+		}
 		op = OP(POP, "long", INTO_BYTES(out[i], 200 * KIB));
 		if (run(&op)) {
-			CHECK(is_for_lack_of_memory(-1, errno));
+			check_refused("POP", EFAULT);
 			CHECK_EQ(WORKS(OP(STAT, "long")).out_len, 100 * KIB);
 			refused++;
 		} else {
@@ -277,20 +282,20 @@ static void live_at_the_limit(int nr)
 		}
 		fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 		if (fd < 0) {
-			CHECK(is_for_lack_of_memory(fd, errno));
+			check_refused("open", ENOMEM);
 			refused++;
 			continue;
 		}
 		if (ioctl(fd, KCACHE_IOC_HINTS, 0) < 0) {
-			CHECK(is_for_lack_of_memory(-1, errno));
+			check_refused("hints", ENOMEM);
 			refused++;
 		}
 		if (read(fd, block, sizeof(block)) < 0) {
-			CHECK(is_for_lack_of_memory(-1, errno));
+			check_refused("read", ENOMEM);
 			refused++;
 		}
 		if (mmap(NULL, MIB, PROT_READ, MAP_SHARED, cache, 0) == MAP_FAILED) {
-			CHECK(is_for_lack_of_memory(-1, errno));
+			check_refused("mmap", ENOMEM);
 			refused++;
 		}
 	}

@@ -111,6 +111,15 @@ static inline void *kc_arena_block(struct kc_arena *arena, enum kcache_region re
 	return kc_dir_get(arena, &arena->dir[region], offset >> arena->block_shift);
 }
 
+/* The memory at @offset, where there is some for sure: in a bucket or a reservation. */
+static inline void *kc_arena_sure_ptr(struct kc_arena *arena, enum kcache_region region, u64 offset)
+{
+	struct kc_dir *dir = rcu_dereference_check(arena->dir[region],
+						   lockdep_is_held(&arena->mutex));
+
+	return READ_ONCE(dir->ptr[offset >> arena->block_shift]) + (offset & arena->block_mask);
+}
+
 /*
  * The memory at @offset, NULL for a hole or where less than @len bytes are left
  * in the block. Any offset below KCACHE_SEGMENTS_MAX may be asked for.

@@ -31,6 +31,9 @@
 #define KC_VALUE_MAX		SZ_16M
 #define KC_NAME_MAX		32
 
+/* A value takes at most one of so many parts of the cache. */
+#define KC_VALUE_PART		32
+
 struct kc_cache {
 	char name[KC_NAME_MAX];		/* constant */
 	struct kc_arena arena;
@@ -55,13 +58,10 @@ int kc_cache_resize(struct kc_cache *cache, u64 max_bytes);
 int kc_cache_set_min(struct kc_cache *cache, u64 min_bytes);
 int kc_cache_set_promote_after(struct kc_cache *cache, u32 uses);
 
-/*
- * The longest value that the cache takes now: a 32nd of the cache, so that one value
- * never drives out more than that.
- */
+/* The longest value that the cache takes now: one never drives out more than its part. */
 static inline u64 kc_cache_value_max(struct kc_cache *cache)
 {
-	return min_t(u64, READ_ONCE(cache->arena.max_bytes) / 32, KC_VALUE_MAX);
+	return min_t(u64, READ_ONCE(cache->arena.max_bytes) / KC_VALUE_PART, KC_VALUE_MAX);
 }
 
 /* Unique, and cheap: each CPU counts in steps of the number of CPUs. */

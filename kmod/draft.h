@@ -21,21 +21,21 @@
  * @entry: its memory, up to the end of the key
  * @value_at: offset of its value in the segment region
  * @value: its memory, NULL if that is not in one piece
- * @source: where the caller's bytes come from: its memory, or @bounce
+ * @source: where the caller's bytes come from
  * @source_len: their number
- * @bounce: the caller's bytes, if they could not be copied at once
+ * @bounce: the caller's bytes, if they could not be copied at once; NULL: they were not brought in
  */
 struct kc_draft {
 	struct kc_room room;
 	struct kcache_entry *entry;
 	u64 value_at;
 	void *value;
-	struct kc_buffer source;
+	const struct kc_buffer *source;
 	size_t source_len;
 	void *bounce;
 };
 
-static inline void kc_draft_init(struct kc_draft *draft, struct kc_buffer source, size_t len)
+static inline void kc_draft_init(struct kc_draft *draft, const struct kc_buffer *source, size_t len)
 {
 	draft->source = source;
 	draft->source_len = len;
@@ -48,11 +48,15 @@ static inline void kc_draft_exit(struct kc_draft *draft)
 		kvfree(draft->bounce);
 }
 
-int kc_draft_reserve_slowly(struct kc_cache *cache, u32 size, u32 whole, struct kc_draft *draft);
-bool kc_draft_overwrite_rcu(struct kc_cache *cache, struct kc_draft *draft,
-			    struct kcache_found *old, u64 expiry_ms, u64 version);
-void kc_draft_displace_rcu(struct kc_cache *cache, struct kc_draft *draft, u64 hash,
-			   struct kcache_found *found, u32 frequency);
+/*
+ * What is rare stands out of line, and gets copies: a draft whose address is known elsewhere
+ * is in memory all the time.
+ */
+int kc_draft_reserve_slowly(struct kc_cache *cache, u32 size, u32 whole, struct kc_room *room);
+void kc_draft_replace_rcu(struct kc_cache *cache, const struct kc_draft *draft, u64 hash,
+			  struct kcache_found *found, u64 expiry_ms, u64 version);
+void kc_draft_displace_rcu(struct kc_cache *cache, const struct kc_room *room, u64 hash,
+			   struct kcache_bucket *home, u32 frequency);
 int kc_draft_end_slowly(struct kc_cache *cache, struct kc_draft *draft, int err);
 
 /* A copy of a key. Most have 8 to 16 bytes: two words, which may overlap. */
@@ -90,17 +94,19 @@ static __always_inline int kc_draft_begin(struct kc_cache *cache, const void *ke
 	u32 size = kcache_entry_size(key_len, value_len);
 	struct kcache_entry *entry;
 	u32 in_block;
-	int err;
 
 	draft->room.segment = NULL;
 	rcu_read_lock();
 	if (unlikely(!kc_log_reserve_rcu(&cache->log, size, whole, &draft->room))) {
-		err = kc_draft_reserve_slowly(cache, size, whole, draft);
+		struct kc_room room = { 0 };
+		int err = kc_draft_reserve_slowly(cache, size, whole, &room);
+
 		if (err)
 			return err;
+		draft->room = room;
 	}
 	in_block = draft->room.offset & cache->arena.block_mask;
-	entry = kc_arena_block(&cache->arena, KCACHE_SEGMENTS, draft->room.offset) + in_block;
+	entry = kc_arena_sure_ptr(&cache->arena, KCACHE_SEGMENTS, draft->room.offset);
 	draft->entry = entry;
 	draft->value_at = draft->room.offset + whole;
 	draft->value = likely(in_block + (u64)size <= kc_block_size(&cache->arena)) ?
@@ -126,13 +132,27 @@ static __always_inline int kc_draft_fill_rcu(struct kc_cache *cache, struct kc_d
 {
 	int err;
 
-	if (unlikely(!draft->value))
+	if (unlikely(!draft->value || draft->bounce)) {
+		struct kc_buffer brought = kc_buffer_kernel(draft->bounce);
+
 		return kc_arena_pieces_from(&cache->arena, draft->value_at + offset,
-					    &draft->source, draft->source_len);
+					    draft->bounce ? &brought : draft->source,
+					    draft->source_len);
+	}
 	pagefault_disable();
-	err = kc_buffer_get(draft->value + offset, &draft->source, 0, draft->source_len);
+	err = kc_buffer_get(draft->value + offset, draft->source, 0, draft->source_len);
 	pagefault_enable();
 	return err;
+}
+
+/* What the header of a draft has that is known last. */
+static __always_inline void kc_draft_set_times_rcu(struct kc_cache *cache,
+						   const struct kc_draft *draft, u64 expiry_ms,
+						   u64 version)
+{
+	kc_entry_set_expiry_ms(draft->entry, expiry_ms);
+	kc_entry_set_version(draft->entry, version);
+	kc_log_note_expiry_rcu(&cache->log, draft->room.offset, expiry_ms);
 }
 
 /**
@@ -159,25 +179,23 @@ static __always_inline int kc_draft_link_rcu(struct kc_cache *cache, struct kc_d
 	u32 frequency;
 	int err;
 
-	if (is_old && kc_draft_overwrite_rcu(cache, draft, found, expiry_ms, next)) {
+	if (is_old) {
+		struct kcache_found old = *found;
+		struct kc_draft copy = *draft;
+
+		kc_draft_replace_rcu(cache, &copy, hash, &old, expiry_ms, next);
 		*version = next;
 		return 0;
 	}
-	kc_entry_set_expiry_ms(draft->entry, expiry_ms);
-	kc_entry_set_version(draft->entry, next);
-	kc_log_note_expiry_rcu(&cache->log, draft->room.offset, expiry_ms);
-	if (is_old) {
-		frequency = min_t(u32, kc_found_frequency(found) + 1, KCACHE_FREQUENCY_MAX);
-		kc_table_replace_locked(&cache->table, hash, found, draft->room.offset, frequency);
-		kc_log_kill_rcu(&cache->log, found->offset, kc_entry_size(found->entry));
-	} else {
-		frequency = kc_evict_first_frequency_rcu(&cache->evict, hash);
-		err = kc_table_insert_locked(&cache->table, hash, found, draft->room.offset,
-					     frequency);
-		if (unlikely(err == -EMLINK))
-			kc_draft_displace_rcu(cache, draft, hash, found, frequency);
-		else if (unlikely(err))
+	kc_draft_set_times_rcu(cache, draft, expiry_ms, next);
+	frequency = kc_evict_first_frequency_rcu(&cache->evict, hash);
+	err = kc_table_insert_locked(&cache->table, hash, found, draft->room.offset, frequency);
+	if (unlikely(err)) {
+		struct kc_room room = draft->room;
+
+		if (err != -EMLINK)
 			return err;
+		kc_draft_displace_rcu(cache, &room, hash, found->home, frequency);
 	}
 	kc_log_commit(&cache->log, &draft->room);
 	*version = next;
@@ -195,8 +213,12 @@ static __always_inline int kc_draft_link_rcu(struct kc_cache *cache, struct kc_d
 static inline int kc_draft_end(struct kc_cache *cache, struct kc_draft *draft, int err)
 {
 	if (unlikely(err || kc_table_wants_split(&cache->table))) {
+		struct kc_draft copy = *draft;
+
 		__release(RCU);		/* it does */
-		return kc_draft_end_slowly(cache, draft, err);
+		err = kc_draft_end_slowly(cache, &copy, err);
+		*draft = copy;
+		return err;
 	}
 	rcu_read_unlock();
 	return 0;

@@ -105,7 +105,8 @@ static void walk_begin(struct walk *walk, struct kc_segment *segment, u32 keep,
 	walk->nr = 0;
 }
 
-static void look_ahead_rcu(struct kc_evict *evict, struct walk *walk)
+/* This and the next are out of line for the registers that they need. */
+static noinline void look_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 {
 	struct kc_table *table = evict->table;
 	/* Pairs with the release in a split: the bucket is there. */
@@ -150,14 +151,13 @@ struct gone {
 };
 
 /* Finds the slot of @passage if it lives. Holds the stripe. */
-static __always_inline bool find_passage(struct kc_evict *evict, const struct passage *passage,
+static __always_inline bool find_passage(struct kc_table *table, const struct passage *passage,
 					 u64 table_size, struct kcache_found *found)
 {
-	if (unlikely(READ_ONCE(*evict->table->size) != table_size))
-		return kc_table_find_offset_locked(evict->table, passage->hash, passage->offset,
-						   found);
+	if (unlikely(READ_ONCE(*table->size) != table_size))
+		return kc_table_find_offset_locked(table, passage->hash, passage->offset, found);
 	found->home = passage->home;
-	return kc_table_find_offset_at_home(evict->table, passage->offset, found);
+	return kc_table_find_offset_at_home(table, passage->offset, found);
 }
 
 /*
@@ -165,16 +165,15 @@ static __always_inline bool find_passage(struct kc_evict *evict, const struct pa
  * the bytes may be counted as dead later. @table_size: at which its home was looked for in
  * this RCU read section, 0: it was not. @is_remembered: it leaves a ghost.
  */
-static __always_inline bool unlink_rcu(struct kc_evict *evict, const struct passage *passage,
-				       u64 table_size, u32 keep, bool is_remembered,
-				       struct gone *gone)
+static __always_inline bool unlink_rcu(struct kc_evict *evict, struct kc_table *table,
+				       const struct passage *passage, u64 table_size, u32 keep,
+				       bool is_remembered, struct gone *gone)
 {
 	struct kcache_found found kc_uninitialized;
-	struct kc_table *table = evict->table;
 	bool is_kept = false, is_expired;
 
 	kc_table_lock(table, passage->hash);
-	if (find_passage(evict, passage, table_size, &found)) {
+	if (find_passage(table, passage, table_size, &found)) {
 		is_expired = kc_entry_is_expired(passage->entry);
 		is_kept = !is_expired && kc_slot_frequency(found.value) >= keep;
 		if (!is_kept) {
@@ -215,32 +214,40 @@ static bool drop_entry(struct kc_evict *evict, struct kc_segment *segment,
 	bool is_gone;
 
 	rcu_read_lock();
-	is_gone = unlink_rcu(evict, passage, 0, keep, is_remembered(segment, KC_STAT_evictions),
-			     &gone);
+	is_gone = unlink_rcu(evict, evict->table, passage, 0, keep,
+			     is_remembered(segment, KC_STAT_evictions), &gone);
 	account(evict, segment, KC_STAT_evictions, &gone);
 	rcu_read_unlock();
 	return is_gone;
 }
 
+/* Lets those ahead go that have not earned to stay. */
+static noinline void drop_ahead_rcu(struct kc_evict *evict, struct walk *walk)
+{
+	bool with_ghosts = is_remembered(walk->segment, walk->why);
+	struct passage *passage, *kept = walk->ahead, *end = walk->ahead + walk->nr;
+	struct kc_table *table = evict->table;
+	u64 table_size = walk->table_size;
+	struct gone gone = { 0 };
+	u32 keep = walk->keep;
+
+	for (passage = walk->ahead; passage < end; passage++)
+		if (!unlink_rcu(evict, table, passage, table_size, keep, with_ghosts, &gone))
+			*kept++ = *passage;
+	walk->nr = kept - walk->ahead;
+	account(evict, walk->segment, walk->why, &gone);
+}
+
 /* Looks ahead, and lets what is to go do so at once. False at the end. */
 static bool go_ahead(struct kc_evict *evict, struct walk *walk)
 {
-	bool with_ghosts = is_remembered(walk->segment, walk->why);
-	struct passage *passage, *kept = walk->ahead;
-	struct gone gone = { 0 };
 	u32 nr;
 
 	rcu_read_lock();
 	look_ahead_rcu(evict, walk);
 	nr = walk->nr;
-	if (walk->keep) {
-		for (passage = walk->ahead; passage < walk->ahead + nr; passage++)
-			if (!unlink_rcu(evict, passage, walk->table_size, walk->keep, with_ghosts,
-					&gone))
-				*kept++ = *passage;
-		walk->nr = kept - walk->ahead;
-		account(evict, walk->segment, walk->why, &gone);
-	}
+	if (walk->keep)
+		drop_ahead_rcu(evict, walk);
 	rcu_read_unlock();
 	walk->at = 0;
 	return nr;

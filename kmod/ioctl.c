@@ -65,17 +65,20 @@ err_end:
 	return false;
 }
 
+/* What only changes tells no more than these two, after can_take_results(). */
 static __always_inline bool put_results(struct kcache_op __user *user_op,
-					const struct kcache_op *op)
+					const struct kcache_op *op, int access)
 {
 	if (!user_access_begin(user_op, sizeof(*op)))
 		return false;
 	unsafe_put_user(op->out_len, &user_op->out_len, err_end);
-	unsafe_put_user(op->ttl_ms, &user_op->ttl_ms, err_end);
 	unsafe_put_user(op->version, &user_op->version, err_end);
-	unsafe_put_user(op->number, &user_op->number, err_end);
-	unsafe_put_user(op->client_flags, &user_op->client_flags, err_end);
-	unsafe_put_user(op->error, &user_op->error, err_end);
+	if (access & KC_READ) {
+		unsafe_put_user(op->ttl_ms, &user_op->ttl_ms, err_end);
+		unsafe_put_user(op->number, &user_op->number, err_end);
+		unsafe_put_user(op->client_flags, &user_op->client_flags, err_end);
+		unsafe_put_user(op->error, &user_op->error, err_end);
+	}
 	user_access_end();
 	return true;
 
@@ -126,7 +129,7 @@ static __always_inline int run_op(struct file *file, struct kcache_op __user *us
 		return -EFAULT;
 
 	err = kc_cache_run(kc_file->cache, call);
-	if (!err && !put_results(user_op, op))
+	if (!err && !put_results(user_op, op, access))
 		return -EFAULT;
 	if (err == -EMSGSIZE && put_user(op->out_len, &user_op->out_len))
 		return -EFAULT;

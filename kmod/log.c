@@ -196,7 +196,7 @@ void kc_log_lower_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms)
  */
 void kc_log_abandon(struct kc_log *log, const struct kc_room *room)
 {
-	u32 start = room->offset - kc_segment_offset(log, room->segment);
+	u32 start = room->offset - room->segment->offset;
 	int head = start + room->size;
 
 	if (!kc_log_is_large(log, room->size) &&
@@ -245,6 +245,7 @@ static struct kc_segment *alloc_segment_locked(struct kc_log *log, u32 bytes)
 		if (kc_arena_populate_locked(log->arena, KCACHE_SEGMENTS, (chunk + i) * per_chunk,
 					     min_t(u32, per_chunk, nr_blocks - i * per_chunk)))
 			goto err_release;
+	segment->offset = (u64)chunk << log->arena->chunk_shift;
 	segment->chunk = chunk;
 	segment->nr_chunks = nr;
 	segment->nr_blocks = nr_blocks;
@@ -476,7 +477,7 @@ int kc_log_open_run_locked(struct kc_log *log, u32 size, struct kc_room *room)
 		return -ENOSPC;
 	open_segment_locked(log, segment, KC_SMALL, size);
 	room->segment = segment;
-	room->offset = kc_segment_offset(log, segment);
+	room->offset = segment->offset;
 	room->size = size;
 	return 0;
 }

@@ -44,6 +44,7 @@ struct kc_segment {
 	struct list_head link;	/* in a queue, pool or zombies; arena->mutex */
 	struct list_head due_link; /* in the list of an expiry pass; arena->mutex */
 	struct llist_node dead_link;
+	u64 offset;		/* in the segment region; constant */
 	u32 chunk;		/* first chunk; constant */
 	u32 nr_chunks;		/* constant */
 	u32 nr_blocks;		/* with memory, the first of these chunks; constant */
@@ -178,11 +179,6 @@ static inline bool kc_log_is_large(const struct kc_log *log, u64 size)
 	return size > kc_chunk_size(log->arena);
 }
 
-static inline u64 kc_segment_offset(const struct kc_log *log, const struct kc_segment *segment)
-{
-	return (u64)segment->chunk << log->arena->chunk_shift;
-}
-
 static inline u32 kc_segment_size(const struct kc_log *log, const struct kc_segment *segment)
 {
 	return segment->nr_chunks << log->arena->chunk_shift;
@@ -257,7 +253,7 @@ static __always_inline bool kc_lane_reserve_rcu(struct kc_log *log, struct kc_la
 			return false;
 	} while (!atomic_try_cmpxchg(&segment->head, &head, start + size));
 	room->segment = segment;
-	room->offset = kc_segment_offset(log, segment) + start;
+	room->offset = segment->offset + start;
 	room->size = size;
 	gap = start - head;
 	if (unlikely(gap))
@@ -313,8 +309,10 @@ static inline void kc_log_finish(struct kc_segment *segment, u32 bytes)
  */
 static inline void kc_log_commit(struct kc_log *log, const struct kc_room *room)
 {
+	bool is_run = kc_segment_is_run(room->segment);
+
 	kc_log_finish(room->segment, room->size);
-	if (unlikely(kc_log_is_large(log, room->size)))
+	if (unlikely(is_run))
 		kc_log_seal(log, room->segment);
 }
 
@@ -353,7 +351,7 @@ static inline bool kc_log_next_block(struct kc_log *log, const struct kc_segment
 		return false;
 	cursor->position = at;
 	cursor->end = min_t(u32, (at | mask) + 1, segment->end);
-	cursor->start = kc_segment_offset(log, segment);
+	cursor->start = segment->offset;
 	cursor->base = kc_arena_block(log->arena, KCACHE_SEGMENTS, cursor->start + at);
 	cursor->base -= at & ~mask;
 	return true;

@@ -23,6 +23,11 @@
 /* Digits of S64_MIN with its sign. */
 #define NUMBER_MAX	20
 
+static __always_inline u64 hash_of(struct kc_cache *cache, const struct kc_call *call)
+{
+	return kc_table_hash(&cache->table, call->key, call->op.key_len);
+}
+
 /* -------- reading -------- */
 
 static void tell_meta(struct kcache_op *op, const struct kc_meta *meta)
@@ -185,7 +190,8 @@ static bool is_as_expected(const struct expected *expected, const u64 *version)
 
 /*
  * The last step of SET: decides under the stripe. -EAGAIN: the key is not any
- * more what @expected says. -EXFULL: the table needs an overflow bucket.
+ * more what @expected says, NULL: it may be as it likes. -EXFULL: the table needs an
+ * overflow bucket.
  */
 static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *call, u64 hash,
 					struct kc_draft *draft,
@@ -195,7 +201,7 @@ static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *
 	struct kcache_found found kc_uninitialized;
 	u64 old_version, *version = NULL;
 	bool is_linked;
-	int err;
+	int err = 0;
 
 	kc_table_lock(&cache->table, hash);
 	is_linked = __kc_table_find_locked(&cache->table, hash, call->key, op->key_len, &found);
@@ -203,7 +209,8 @@ static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *
 		old_version = kc_entry_version(found.entry);
 		version = &old_version;
 	}
-	err = is_as_expected(expected, version) ? check_conditions(op, version) : -EAGAIN;
+	if (expected)
+		err = is_as_expected(expected, version) ? check_conditions(op, version) : -EAGAIN;
 	if (!err) {
 		if (version && op->flags & KCACHE_KEEP_TTL)
 			expiry_ms = kc_entry_expiry_ms(found.entry);
@@ -239,23 +246,23 @@ static __always_inline int set_once(struct kc_cache *cache, struct kc_call *call
 	return err;
 }
 
-/* May the operation begin again after @err? Makes sure that it gets further then. */
-static noinline bool may_retry(struct kc_cache *cache, int *err)
+/* What comes of an operation after @err. -EAGAIN: it begins again, and gets further then. */
+static noinline int after_failure(struct kc_cache *cache, int err)
 {
-	if (*err == -EXFULL) {
-		*err = kc_space_grow_overflow(cache);
-		if (!*err)
-			return true;
+	if (err == -EXFULL) {
+		err = kc_space_grow_overflow(cache);
+		if (!err)
+			return -EAGAIN;
 	}
-	if (*err == -ENOSPC)
+	if (err == -ENOSPC)
 		kc_stats_inc(cache->stats, no_space);
-	if (*err != -EAGAIN)
-		return false;
+	if (err != -EAGAIN)
+		return err;
 	kc_stats_inc(cache->stats, retries);
 	if (fatal_signal_pending(current))
-		*err = -EINTR;
+		return -EINTR;
 	cond_resched();
-	return *err == -EAGAIN;
+	return -EAGAIN;
 }
 
 /*
@@ -284,23 +291,26 @@ static int set_look(struct kc_cache *cache, struct kc_call *call, u64 hash,
 	return check_conditions(op, is_there ? &old->version : NULL);
 }
 
-static __always_inline int op_set(struct kc_cache *cache, struct kc_call *call, u64 hash)
+/* Flags of a SET that depends on what is there. */
+#define LOOK_FLAGS	(KCACHE_IF_ABSENT | KCACHE_IF_PRESENT | KCACHE_IF_VERSION | \
+			 KCACHE_RETURN_OLD)
+
+static noinline int set_after_look(struct kc_cache *cache, struct kc_call *call, u64 hash)
 {
 	struct kcache_op *op = &call->op;
-	struct kc_draft draft kc_uninitialized;
-	struct kc_meta old kc_uninitialized;
-	struct expected expected = { 0 };
+	struct expected expected;
+	struct kc_draft draft;
+	struct kc_meta old;
 	int err;
 
-	kc_draft_init(&draft, call->value, op->value_len);
+	kc_draft_init(&draft, &call->value, op->value_len);
 	do {
-		err = 0;
-		if (op->flags & (KCACHE_IF_ABSENT | KCACHE_IF_PRESENT | KCACHE_IF_VERSION |
-				 KCACHE_RETURN_OLD))
-			err = set_look(cache, call, hash, &expected, &old);
+		err = set_look(cache, call, hash, &expected, &old);
 		if (!err)
 			err = set_once(cache, call, hash, &draft, &expected);
-	} while (err && may_retry(cache, &err));
+		if (err)
+			err = after_failure(cache, err);
+	} while (err == -EAGAIN);
 	kc_draft_exit(&draft);
 	if (err)
 		return err;
@@ -308,6 +318,35 @@ static __always_inline int op_set(struct kc_cache *cache, struct kc_call *call, 
 		op->out_len = expected.is_there ? old.value_len : KCACHE_ABSENT;
 	kc_stats_inc(cache->stats, sets);
 	return 0;
+}
+
+static bool is_too_long(struct kc_cache *cache, const struct kc_call *call)
+{
+	/* The smallest cache takes as much. */
+	return unlikely(call->op.value_len > KC_CACHE_BYTES_MIN / KC_VALUE_PART) &&
+	       call->op.value_len > kc_cache_value_max(cache);
+}
+
+static noinline int op_set(struct kc_cache *cache, struct kc_call *call)
+{
+	struct kc_draft draft kc_uninitialized;
+	u64 hash = hash_of(cache, call);
+	int err;
+
+	if (is_too_long(cache, call))
+		return -EFBIG;
+	if (unlikely(call->op.flags & LOOK_FLAGS))
+		return set_after_look(cache, call, hash);
+	kc_draft_init(&draft, &call->value, call->op.value_len);
+	do {
+		err = set_once(cache, call, hash, &draft, NULL);
+		if (unlikely(err))
+			err = after_failure(cache, err);
+	} while (unlikely(err == -EAGAIN));
+	kc_draft_exit(&draft);
+	if (likely(!err))
+		kc_stats_inc(cache->stats, sets);
+	return err;
 }
 
 /* -------- changing what is there -------- */
@@ -417,7 +456,9 @@ static int get_touch(struct kc_cache *cache, struct kc_call *call, u64 hash, str
 			touch_rcu(cache, &found, expiry_ms, &meta->version);
 		kc_table_unlock(&cache->table, hash);
 		rcu_read_unlock();
-	} while (err && may_retry(cache, &err));
+		if (err)
+			err = after_failure(cache, err);
+	} while (err == -EAGAIN);
 	if (!err) {
 		meta->expiry_ms = expiry_ms;
 		touched(cache, expiry_ms);
@@ -455,8 +496,9 @@ static noinline int get_slowly(struct kc_cache *cache, struct kc_call *call, u64
 	return got(cache, call, &meta, err);
 }
 
-static __always_inline int op_get(struct kc_cache *cache, struct kc_call *call, u64 hash)
+static noinline int op_get(struct kc_cache *cache, struct kc_call *call)
 {
+	u64 hash = hash_of(cache, call);
 	struct kc_meta meta kc_uninitialized;
 	int err;
 
@@ -495,7 +537,9 @@ static noinline int op_pop(struct kc_cache *cache, struct kc_call *call, u64 has
 			kc_evict_unlink_rcu(&cache->evict, hash, &found);
 		kc_table_unlock(&cache->table, hash);
 		rcu_read_unlock();
-	} while (err && may_retry(cache, &err));
+		if (err)
+			err = after_failure(cache, err);
+	} while (err == -EAGAIN);
 	if (!err) {
 		tell_meta(&call->op, &meta);
 		kc_stats_inc(cache->stats, pops);
@@ -590,12 +634,13 @@ static int add_initial(struct kc_cache *cache, const struct kc_call *call, u64 h
 		},
 		.key = call->key,
 	};
+	struct kc_buffer value = kc_buffer_kernel(text);
 	struct expected expected = { 0 };
 	struct kc_draft draft;
 	int err;
 
 	set.op.value_len = snprintf(text, sizeof(text), "%lld", call->op.number);
-	kc_draft_init(&draft, kc_buffer_kernel(text), set.op.value_len);
+	kc_draft_init(&draft, &value, set.op.value_len);
 	err = set_once(cache, &set, hash, &draft, &expected);
 	kc_draft_exit(&draft);
 	if (!err)
@@ -644,7 +689,9 @@ static noinline int op_add(struct kc_cache *cache, struct kc_call *call, u64 has
 
 	do {
 		err = add_once(cache, call, hash, &sum);
-	} while (err && may_retry(cache, &err));
+		if (err)
+			err = after_failure(cache, err);
+	} while (err == -EAGAIN);
 	if (err)
 		return err;
 	call->op.number = sum;
@@ -716,10 +763,14 @@ static noinline int op_extend(struct kc_cache *cache, struct kc_call *call, u64 
 	u64 len;
 	int err;
 
-	kc_draft_init(&draft, call->value, call->op.value_len);
+	if (is_too_long(cache, call))
+		return -EFBIG;
+	kc_draft_init(&draft, &call->value, call->op.value_len);
 	do {
 		err = extend_once(cache, call, hash, &draft, &len);
-	} while (err && may_retry(cache, &err));
+		if (err)
+			err = after_failure(cache, err);
+	} while (err == -EAGAIN);
 	kc_draft_exit(&draft);
 	if (err)
 		return err;
@@ -733,58 +784,28 @@ static noinline int op_extend(struct kc_cache *cache, struct kc_call *call, u64 
 /**
  * struct opcode - what is known of an opcode
  * @access: what it needs, KC_READ and KC_WRITE
- * @takes_value: whether value and value_len mean something
  * @flags: which it takes
  */
 struct opcode {
 	u8 access;
-	bool takes_value;
 	u32 flags;
 };
 
 #define RW	(KC_READ | KC_WRITE)
 
 static const struct opcode opcodes[] = {
-	[KCACHE_OP_GET]     = { KC_READ,  false, KCACHE_TOUCH },
-	[KCACHE_OP_SET]     = { KC_WRITE, true,
+	[KCACHE_OP_GET]     = { KC_READ,  KCACHE_TOUCH },
+	[KCACHE_OP_SET]     = { KC_WRITE,
 				KCACHE_IF_ABSENT | KCACHE_IF_PRESENT | KCACHE_IF_VERSION |
 				KCACHE_KEEP_TTL | KCACHE_RETURN_OLD },
-	[KCACHE_OP_REMOVE]  = { KC_WRITE, false, KCACHE_IF_VERSION },
-	[KCACHE_OP_POP]     = { RW,       false, 0 },
-	[KCACHE_OP_STAT]    = { KC_READ,  false, 0 },
-	[KCACHE_OP_TOUCH]   = { KC_WRITE, false, 0 },
-	[KCACHE_OP_ADD]     = { RW,       false, KCACHE_INITIAL },
-	[KCACHE_OP_APPEND]  = { KC_WRITE, true,  KCACHE_IF_VERSION },
-	[KCACHE_OP_PREPEND] = { KC_WRITE, true,  KCACHE_IF_VERSION },
+	[KCACHE_OP_REMOVE]  = { KC_WRITE, KCACHE_IF_VERSION },
+	[KCACHE_OP_POP]     = { RW,       0 },
+	[KCACHE_OP_STAT]    = { KC_READ,  0 },
+	[KCACHE_OP_TOUCH]   = { KC_WRITE, 0 },
+	[KCACHE_OP_ADD]     = { RW,       KCACHE_INITIAL },
+	[KCACHE_OP_APPEND]  = { KC_WRITE,  KCACHE_IF_VERSION },
+	[KCACHE_OP_PREPEND] = { KC_WRITE,  KCACHE_IF_VERSION },
 };
-
-/*
- * All but GET. No pointers in the table: indirect calls are slow where Spectre is held
- * off.
- */
-static noinline int run_other(struct kc_cache *cache, struct kc_call *call, u64 hash)
-{
-	u32 opcode = call->op.opcode;
-
-	if (opcodes[opcode].takes_value && call->op.value_len > kc_cache_value_max(cache))
-		return -EFBIG;
-	if (likely(opcode == KCACHE_OP_SET))
-		return op_set(cache, call, hash);
-	switch (opcode) {
-	case KCACHE_OP_REMOVE:
-		return op_remove(cache, call, hash);
-	case KCACHE_OP_POP:
-		return op_pop(cache, call, hash);
-	case KCACHE_OP_STAT:
-		return op_stat(cache, call, hash);
-	case KCACHE_OP_TOUCH:
-		return op_touch(cache, call, hash);
-	case KCACHE_OP_ADD:
-		return op_add(cache, call, hash);
-	default:
-		return op_extend(cache, call, hash);
-	}
-}
 
 /* One bit per known opcode. */
 u32 kc_cache_opcodes(void)
@@ -849,6 +870,30 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
 	return needed;
 }
 
+/*
+ * All but GET and SET. No pointers in the table: indirect calls are slow where Spectre is
+ * held off.
+ */
+static noinline int run_other(struct kc_cache *cache, struct kc_call *call)
+{
+	u64 hash = hash_of(cache, call);
+
+	switch (call->op.opcode) {
+	case KCACHE_OP_REMOVE:
+		return op_remove(cache, call, hash);
+	case KCACHE_OP_POP:
+		return op_pop(cache, call, hash);
+	case KCACHE_OP_STAT:
+		return op_stat(cache, call, hash);
+	case KCACHE_OP_TOUCH:
+		return op_touch(cache, call, hash);
+	case KCACHE_OP_ADD:
+		return op_add(cache, call, hash);
+	default:
+		return op_extend(cache, call, hash);
+	}
+}
+
 /**
  * kc_cache_run() - do one operation
  * @cache: on which
@@ -860,9 +905,9 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
  */
 int kc_cache_run(struct kc_cache *cache, struct kc_call *call)
 {
-	u64 hash = kc_table_hash(&cache->table, call->key, call->op.key_len);
-
 	if (likely(call->op.opcode == KCACHE_OP_GET))
-		return op_get(cache, call, hash);
-	return run_other(cache, call, hash);
+		return op_get(cache, call);
+	if (likely(call->op.opcode == KCACHE_OP_SET))
+		return op_set(cache, call);
+	return run_other(cache, call);
 }

@@ -40,12 +40,15 @@ struct kc_call {
 int kc_call_check(const struct kcache_op *op, unsigned int access);
 int kc_cache_run(struct kc_cache *cache, struct kc_call *call);
 
-/* kc_call_check() with the answer for a plain GET, as most calls are, in line. */
+static_assert(KCACHE_OP_GET == KC_READ && KCACHE_OP_SET == KC_WRITE);
+
+/* kc_call_check() with the answer for a plain GET or SET, as most calls are, in line. */
 static __always_inline int kc_call_check_quickly(const struct kcache_op *op, unsigned int access)
 {
-	if (likely(op->opcode == KCACHE_OP_GET && !op->flags && !op->error &&
-		   op->key_len - 1 < KCACHE_KEY_MAX && access & KC_READ))
-		return KC_READ;
+	if (likely(op->opcode - 1 < 2 && !op->flags && !op->error &&
+		   (op->opcode == KCACHE_OP_GET || !op->ttl_ms) &&
+		   op->key_len - 1 < KCACHE_KEY_MAX && access & op->opcode))
+		return op->opcode;
 	return kc_call_check(op, access);
 }
 

@@ -104,11 +104,14 @@ void kc_table_exit(struct kc_table *table)
 	kc_arena_uncharge(table->arena, array_size(table->nr_stripes, sizeof(*table->stripe)));
 }
 
-/* __kc_table_find_locked() where it need not be in line. */
+/* __kc_table_find_locked() where it need not be in line, with @found->seq. */
 bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32 key_len,
 			  struct kcache_found *found)
 {
-	return __kc_table_find_locked(table, hash, key, key_len, found);
+	bool is_there = __kc_table_find_locked(table, hash, key, key_len, found);
+
+	found->seq = found->home->seq;
+	return is_there;
 }
 
 /**
@@ -349,10 +352,10 @@ void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
 	WRITE_ONCE(*found->slot, kc_slot_make(hash, found->offset, frequency));
 }
 
-/* The last slot in use of a chain that has more than one bucket moves to @found's. */
-noinline void kc_table_shorten_chain_rcu(struct kc_table *table, struct kcache_found *found)
+/* The last slot in use of a chain that has more than one bucket moves to @slot. */
+void kc_table_shorten_chain_rcu(struct kc_table *table, struct kcache_bucket *home, u64 *slot)
 {
-	struct kcache_bucket *last = found->home, *before = NULL;
+	struct kcache_bucket *last = home, *before = NULL;
 	u32 emptied = 0;
 	int i;
 
@@ -360,16 +363,16 @@ noinline void kc_table_shorten_chain_rcu(struct kc_table *table, struct kcache_f
 		before = last;
 		last = kc_overflow_bucket(table, last->next);
 	}
-	for (i = KCACHE_BUCKET_SLOTS - 1; !READ_ONCE(last->slot[i]); i--)
+	for (i = 0; i < KCACHE_BUCKET_SLOTS - 1 && READ_ONCE(last->slot[i + 1]); i++)
 		;
-	kc_bucket_write_begin(found->home);
-	WRITE_ONCE(*found->slot, READ_ONCE(last->slot[i]));
+	kc_bucket_write_begin(home);
+	WRITE_ONCE(*slot, READ_ONCE(last->slot[i]));
 	WRITE_ONCE(last->slot[i], 0);
 	if (i == 0) {
 		emptied = before->next;
 		WRITE_ONCE(before->next, 0);
 	}
-	kc_bucket_write_end(found->home);
+	kc_bucket_write_end(home);
 	if (emptied)
 		overflow_put(table, emptied);
 }
@@ -492,7 +495,7 @@ int kc_table_split_locked(struct kc_table *table)
 	lockdep_assert_held(&table->arena->mutex);
 	if (nr == 1U << 31)
 		return -ENOSPC;
-	if (!kc_home_bucket(table, nr) &&
+	if (!kcache_view_bucket(table, KCACHE_BUCKETS, nr) &&
 	    kc_arena_populate_locked(table->arena, KCACHE_BUCKETS, nr / buckets_per_block(table),
 				     1))
 		return -ENOSPC;

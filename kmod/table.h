@@ -81,14 +81,14 @@ static __always_inline void *kcache_view_at(const struct kc_table *table,
 int kc_table_init(struct kc_table *table, struct kc_arena *arena);
 void kc_table_exit(struct kc_table *table);
 
-static inline u64 kc_table_hash(const struct kc_table *table, const void *key, u32 key_len)
+static __always_inline u64 kc_table_hash(const struct kc_table *table, const void *key, u32 key_len)
 {
 	return kcache_hash(table->secret, key, key_len);
 }
 
 /* The hash of an entry that is sure to be whole. */
-static inline u64 kc_table_hash_entry(const struct kc_table *table,
-				      const struct kcache_entry *entry)
+static __always_inline u64 kc_table_hash_entry(const struct kc_table *table,
+					       const struct kcache_entry *entry)
 {
 	return kc_table_hash(table, (void *)entry + kcache_entry_key_offset(entry->key_len),
 			     kcache_entry_key_len(entry->key_len));
@@ -136,9 +136,11 @@ static __always_inline bool kc_table_find_rcu(struct kc_table *table, u64 hash, 
 	return kc_table_find_again_rcu(table, hash, key, key_len, found);
 }
 
+/* One that is in use. */
 static __always_inline struct kcache_bucket *kc_home_bucket(struct kc_table *table, u32 index)
 {
-	return kcache_view_bucket(table, KCACHE_BUCKETS, index);
+	return kc_arena_sure_ptr(table->arena, KCACHE_BUCKETS,
+				 (u64)index * sizeof(struct kcache_bucket));
 }
 
 /* @next counts from 1. */
@@ -157,7 +159,6 @@ kc_table_begin_locked(struct kc_table *table, u64 hash, struct kcache_found *fou
 {
 	kc_table_assert_locked(table, hash);
 	found->home = kc_home_bucket(table, kcache_bucket_at(hash, READ_ONCE(*table->size)));
-	found->seq = found->home->seq;
 	return found->home;
 }
 
@@ -167,7 +168,7 @@ kc_table_begin_locked(struct kc_table *table, u64 hash, struct kcache_found *fou
  * @hash: of the key
  * @key: key bytes
  * @key_len: their number
- * @found: out; on a miss, @home and @seq, and @slot is where the key would be put in,
+ * @found: out, without @seq; on a miss, @home, and @slot is where the key would be put in,
  *	NULL if the chain is full
  *
  * Context: Holds the stripe and an RCU read section.
@@ -178,36 +179,23 @@ static __always_inline bool __kc_table_find_locked(struct kc_table *table, u64 h
 						   struct kcache_found *found)
 {
 	struct kcache_bucket *bucket = kc_table_begin_locked(table, hash, found);
-	u64 value, *slot;
 	int i;
 
 	for (;; bucket = kc_overflow_bucket(table, bucket->next)) {
-#pragma GCC unroll 7
-		for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
-			slot = &bucket->slot[i];
-			value = READ_ONCE(*slot);
-			if (!value)
-				goto missed;
-			if (likely(!kcache_slot_has_tag(value, hash)))
-				continue;
-			found->entry = kcache_entry_with_key(table, value, key, key_len,
-							     &found->value_at, &found->left);
-			if (found->entry)
-				goto found;
-		}
+		if (kcache_find_in_bucket(table, bucket, hash, key, key_len, false,
+					  found) == KCACHE_FOUND)
+			return true;
 		if (likely(!bucket->next))
 			break;
 	}
-	slot = NULL;
-missed:
-	found->slot = slot;
+	found->slot = NULL;
+#pragma GCC unroll 7
+	for (i = KCACHE_BUCKET_SLOTS - 1; i >= 0; i--) {
+		if (READ_ONCE(bucket->slot[i]))
+			break;
+		found->slot = &bucket->slot[i];
+	}
 	return false;
-
-found:
-	found->slot = slot;
-	found->value = value;
-	found->offset = kcache_slot_offset(value);
-	return true;
 }
 
 bool kc_table_find_locked(struct kc_table *table, u64 hash, const void *key, u32 key_len,
@@ -252,7 +240,7 @@ static __always_inline bool kc_table_find_offset_at_home(struct kc_table *table,
 static inline bool kc_table_find_offset_locked(struct kc_table *table, u64 hash, u64 offset,
 					       struct kcache_found *found)
 {
-	kc_table_begin_locked(table, hash, found);
+	found->seq = kc_table_begin_locked(table, hash, found)->seq;
 	if (!kc_table_find_offset_at_home(table, offset, found))
 		return false;
 	found->entry = kc_arena_ptr(table->arena, KCACHE_SEGMENTS, offset, sizeof(*found->entry));
@@ -318,6 +306,18 @@ static inline u64 kc_slot_make(u64 hash, u64 offset, u32 frequency)
 
 int kc_table_append_bucket_rcu(struct kc_table *table, struct kcache_bucket *home, u64 value);
 
+/* percpu_counter_inc(), which is called only when this CPU's share has to go to the whole. */
+static inline void kc_table_count_one(struct kc_table *table)
+{
+#ifdef CONFIG_SMP
+	if (likely(this_cpu_inc_return(*table->nr_entries.counters) < percpu_counter_batch))
+		return;
+	percpu_counter_add(&table->nr_entries, 0);
+#else
+	percpu_counter_inc(&table->nr_entries);
+#endif
+}
+
 /**
  * kc_table_insert_locked() - put in an entry whose key is not there
  * @table: where
@@ -347,7 +347,7 @@ kc_table_insert_locked(struct kc_table *table, u64 hash, struct kcache_found *fo
 		if (err)
 			return err;
 	}
-	percpu_counter_inc(&table->nr_entries);
+	kc_table_count_one(table);
 	return 0;
 }
 
@@ -357,7 +357,7 @@ void kc_table_replace_locked(struct kc_table *table, u64 hash, struct kcache_fou
 void kc_table_set_frequency_locked(struct kc_table *table, u64 hash,
 				   struct kcache_found *found, u32 frequency);
 void kc_table_remove_locked(struct kc_table *table, u64 hash, struct kcache_found *found);
-void kc_table_shorten_chain_rcu(struct kc_table *table, struct kcache_found *found);
+void kc_table_shorten_chain_rcu(struct kc_table *table, struct kcache_bucket *home, u64 *slot);
 
 /**
  * kc_table_remove_uncounted_locked() - empty a slot, for who tells later how many
@@ -377,7 +377,7 @@ kc_table_remove_uncounted_locked(struct kc_table *table, u64 hash, struct kcache
 
 	kc_table_assert_locked(table, hash);
 	if (unlikely(found->home->next)) {
-		kc_table_shorten_chain_rcu(table, found);
+		kc_table_shorten_chain_rcu(table, found->home, found->slot);
 		return;
 	}
 	while (last < end && READ_ONCE(last[1]))

@@ -582,7 +582,7 @@ static int walk_what_is_sealed(struct kt_hand *hand)
 			kc_log_wait_readable(segment);
 			/* Else a walk of it need not come to an end. */
 			entry = kc_arena_ptr(&rig->arena, KCACHE_SEGMENTS,
-					     kc_segment_offset(&rig->log, segment), HEADER);
+					     segment->offset, HEADER);
 			cursor = (struct kc_log_cursor) { 0 };
 			if (segment->end && !entry->key_len) {
 				kt_wrong(hand, "an entry was not begun");

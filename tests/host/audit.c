@@ -173,7 +173,7 @@ static void audit_slot(struct audit *audit, u32 index, u64 value)
 		complain(audit, "entry is in the wrong bucket");
 	for (queue = 0; queue < KC_NR_QUEUES; queue++)
 		list_for_each_entry(segment, &cache->log.queue[queue], link)
-			if (offset - kc_segment_offset(&cache->log, segment) <
+			if (offset - segment->offset <
 			    kc_segment_size(&cache->log, segment))
 				return;
 	complain(audit, "slot leads to no segment");

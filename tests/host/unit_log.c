@@ -277,7 +277,7 @@ KTAP_TEST(header_and_key_never_cross_a_block_border)
 			EXPECT_EQ(nr, 3);
 			EXPECT(keys[0] == 1 && keys[1] == 2 && keys[2] == 3);
 			/* All of it dies; so accounts of gaps must be right. */
-			kill_entry(kc_segment_offset(&log_, segment), block - left);
+			kill_entry(segment->offset, block - left);
 			kill_entry(offset, size);
 			EXPECT(!next_dead());
 			kill_entry(last, 24);
@@ -426,7 +426,7 @@ KTAP_TEST(a_reservation_in_a_sealed_segment_is_not_taken_back)
 	EXPECT_EQ(segment->end, 124);
 	EXPECT_EQ(kc_segment_dead(segment), 100);
 	EXPECT_EQ(walk(segment, keys, 2), 1);
-	kill_entry(kc_segment_offset(&log_, segment), 24);
+	kill_entry(segment->offset, 24);
 	EXPECT(next_dead() == segment);
 	pool(segment);
 	end();
@@ -491,7 +491,7 @@ KTAP_TEST(the_oldest_sealed_segment_comes_first)
 		struct kc_segment *segment = oldest();
 
 		EXPECT(walk(segment, &key, 1) == 1 && key == i);
-		kill_entry(kc_segment_offset(&log_, segment), chunk);
+		kill_entry(segment->offset, chunk);
 		EXPECT(next_dead() == segment);
 		pool(segment);
 	}

@@ -162,6 +162,8 @@ static struct kcache_entry *kcache_entry_with_key(u32 value, u32 key)
 {
 	struct kcache_entry *entry = &shared.entry[slot_entry(value) - 1];
 
+	if (!value)
+		return NULL;	/* offset 0, where no entry is */
 	return KCACHE_LOAD(entry->key_len) == key ? entry : NULL;
 }
 
@@ -175,14 +177,15 @@ kcache_find_in_bucket(struct kcache_bucket *bucket, u32 size, u32 key, struct kc
 	/* The keys have one tag, which an empty slot has not. */
 	for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
 		note(found, size, bucket, i);
-		value = KCACHE_LOAD(bucket->slot[i]);
-		if (value)
+		if (KCACHE_LOAD(bucket->slot[i]))
 			goto has_tag;
 	}
 	return KCACHE_MISSED;
 
 has_tag:
 	for (;;) {
+		note(found, size, bucket, i + KCACHE_BUCKET_SLOTS);
+		value = KCACHE_LOAD(bucket->slot[i]);
 		entry = kcache_entry_with_key(value, key);
 		if (entry)
 			break;
@@ -190,8 +193,7 @@ has_tag:
 			if (++i == KCACHE_BUCKET_SLOTS)
 				return KCACHE_MISSED;
 			note(found, size, bucket, i);
-			value = KCACHE_LOAD(bucket->slot[i]);
-		} while (!value);
+		} while (!KCACHE_LOAD(bucket->slot[i]));
 	}
 	found->entry = entry;
 	found->slot = &bucket->slot[i];
@@ -365,18 +367,19 @@ static void kc_table_replace_locked(struct kcache_found *found, u32 value)
 	kc_bucket_write_end(found->home);
 }
 
-static void remove_too_early(struct kcache_found *found, struct kcache_bucket *before, u32 moved)
+static void remove_too_early(struct kcache_bucket *home, typeof(home->slot[0]) *slot,
+			     struct kcache_bucket *before, u32 moved)
 {
 	overflow_put(before->next);
-	kc_bucket_write_begin(found->home);
-	WRITE_ONCE(*found->slot, moved);
+	kc_bucket_write_begin(home);
+	WRITE_ONCE(*slot, moved);
 	WRITE_ONCE(before->next, 0);
-	kc_bucket_write_end(found->home);
+	kc_bucket_write_end(home);
 }
 
-static void kc_table_shorten_chain_rcu(struct kcache_found *found)
+static void kc_table_shorten_chain_rcu(struct kcache_bucket *home, typeof(home->slot[0]) *slot)
 {
-	struct kcache_bucket *last = found->home, *before = NULL;
+	struct kcache_bucket *last = home, *before = NULL;
 	u32 emptied = 0;
 	int i;
 
@@ -384,22 +387,22 @@ static void kc_table_shorten_chain_rcu(struct kcache_found *found)
 		before = last;
 		last = kc_overflow_bucket(last->next);
 	}
-	for (i = KCACHE_BUCKET_SLOTS - 1; !READ_ONCE(last->slot[i]); i--)
+	for (i = 0; i < KCACHE_BUCKET_SLOTS - 1 && READ_ONCE(last->slot[i + 1]); i++)
 		;
 	if (mutant(OVERFLOW_REUSED_EARLY) && i == 0) {
-		remove_too_early(found, before, last->slot[0]);
+		remove_too_early(home, slot, before, last->slot[0]);
 		return;
 	}
 	if (!mutant(REMOVE_NOT_ODD))
-		kc_bucket_write_begin(found->home);
-	WRITE_ONCE(*found->slot, READ_ONCE(last->slot[i]));
+		kc_bucket_write_begin(home);
+	WRITE_ONCE(*slot, READ_ONCE(last->slot[i]));
 	WRITE_ONCE(last->slot[i], 0);
 	if (i == 0) {
 		emptied = before->next;
 		WRITE_ONCE(before->next, 0);
 	}
 	if (!mutant(REMOVE_NOT_ODD))
-		kc_bucket_write_end(found->home);
+		kc_bucket_write_end(home);
 	if (emptied)
 		overflow_put(emptied);
 }
@@ -409,7 +412,7 @@ static void kc_table_remove_uncounted_locked(struct kcache_found *found)
 	typeof(found->slot) last = found->slot, end = &found->home->slot[KCACHE_BUCKET_SLOTS - 1];
 
 	if (found->home->next) {
-		kc_table_shorten_chain_rcu(found);
+		kc_table_shorten_chain_rcu(found->home, found->slot);
 		return;
 	}
 	while (last < end && READ_ONCE(last[1]))

@@ -246,7 +246,7 @@ static inline __u64 kcache_hash_long(const __u64 *secret, const __u8 *key, __u32
  *
  * Return: 64 bits, of which the low ones choose the bucket.
  */
-static inline __u64 kcache_hash(const __u64 *secret, const void *key, __u32 len)
+static __always_inline __u64 kcache_hash(const __u64 *secret, const void *key, __u32 len)
 {
 	const __u8 *p = (const __u8 *)key;
 	__u64 a = 0, b = 0;

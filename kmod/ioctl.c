@@ -103,21 +103,15 @@ err_end:
 	return false;
 }
 
-/* The operation in @op, which came from @user_op. */
-static __always_inline int run_op(struct file *file, struct kcache_op __user *user_op,
-				  struct kc_call *call)
+/* The operation in @call, which came from @user_op, is a request, and needs @access. */
+static __always_inline int run_checked(struct file *file, struct kcache_op __user *user_op,
+				       struct kc_call *call, int access)
 {
 	struct kc_file *kc_file = file->private_data;
 	u8 key[KCACHE_KEY_MAX] kc_uninitialized;
 	struct kcache_op *op = &call->op;
-	int access, err;
+	int err;
 
-	err = check_size(user_op, op->size, sizeof(*op), sizeof(*op));
-	if (err)
-		return err;
-	access = kc_call_check_quickly(op, kc_file_access(file));
-	if (access < 0)
-		return access;
 	if (!get_key(key, u64_to_user_ptr(op->key), op->key_len))
 		return -EFAULT;
 	call->key = key;
@@ -134,6 +128,25 @@ static __always_inline int run_op(struct file *file, struct kcache_op __user *us
 	if (err == -EMSGSIZE && put_user(op->out_len, &user_op->out_len))
 		return -EFAULT;
 	return err;
+}
+
+/* The operation in @call, which came from @user_op. */
+static __always_inline int run_op(struct file *file, struct kcache_op __user *user_op,
+				  struct kc_call *call)
+{
+	struct kcache_op *op = &call->op;
+	int access, err;
+
+	err = check_size(user_op, op->size, sizeof(*op), sizeof(*op));
+	if (err)
+		return err;
+	access = kc_call_check_quickly(op, kc_file_access(file));
+	if (access < 0)
+		return access;
+	/* In line twice: of what is read, nothing asks for @access any more. */
+	if (access == KC_READ)
+		return run_checked(file, user_op, call, KC_READ);
+	return run_checked(file, user_op, call, access);
 }
 
 static long ioctl_op(struct file *file, void __user *arg)

@@ -327,7 +327,8 @@ static bool is_too_long(struct kc_cache *cache, const struct kc_call *call)
 	       call->op.value_len > kc_cache_value_max(cache);
 }
 
-static noinline int op_set(struct kc_cache *cache, struct kc_call *call)
+/* The opcode of that name. */
+int kc_op_set(struct kc_cache *cache, struct kc_call *call)
 {
 	struct kc_draft draft kc_uninitialized;
 	u64 hash = hash_of(cache, call);
@@ -496,7 +497,8 @@ static noinline int get_slowly(struct kc_cache *cache, struct kc_call *call, u64
 	return got(cache, call, &meta, err);
 }
 
-static noinline int op_get(struct kc_cache *cache, struct kc_call *call)
+/* Plain or with TOUCH. */
+int kc_op_get(struct kc_cache *cache, struct kc_call *call)
 {
 	u64 hash = hash_of(cache, call);
 	struct kc_meta meta kc_uninitialized;
@@ -874,7 +876,7 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
  * All but GET and SET. No pointers in the table: indirect calls are slow where Spectre is
  * held off.
  */
-static noinline int run_other(struct kc_cache *cache, struct kc_call *call)
+int kc_op_other(struct kc_cache *cache, struct kc_call *call)
 {
 	u64 hash = hash_of(cache, call);
 
@@ -892,22 +894,4 @@ static noinline int run_other(struct kc_cache *cache, struct kc_call *call)
 	default:
 		return op_extend(cache, call, hash);
 	}
-}
-
-/**
- * kc_cache_run() - do one operation
- * @cache: on which
- * @call: the operation, checked; on success its op has the results
- *
- * Context: Process context, may sleep and fault the caller's buffers in.
- * Return: 0 or an error as listed in the contract. An operation that failed has
- * changed nothing, but for op.out_len on -EMSGSIZE.
- */
-int kc_cache_run(struct kc_cache *cache, struct kc_call *call)
-{
-	if (likely(call->op.opcode == KCACHE_OP_GET))
-		return op_get(cache, call);
-	if (likely(call->op.opcode == KCACHE_OP_SET))
-		return op_set(cache, call);
-	return run_other(cache, call);
 }

@@ -38,17 +38,37 @@ struct kc_call {
 };
 
 int kc_call_check(const struct kcache_op *op, unsigned int access);
-int kc_cache_run(struct kc_cache *cache, struct kc_call *call);
+int kc_op_get(struct kc_cache *cache, struct kc_call *call);
+int kc_op_set(struct kc_cache *cache, struct kc_call *call);
+int kc_op_other(struct kc_cache *cache, struct kc_call *call);
 
-static_assert(KCACHE_OP_GET == KC_READ && KCACHE_OP_SET == KC_WRITE);
+/**
+ * kc_cache_run() - do one operation
+ * @cache: on which
+ * @call: the operation, checked; on success its op has the results
+ *
+ * Context: Process context, may sleep and fault the caller's buffers in.
+ * Return: 0 or an error as listed in the contract. An operation that failed has
+ * changed nothing, but for op.out_len on -EMSGSIZE.
+ */
+static __always_inline int kc_cache_run(struct kc_cache *cache, struct kc_call *call)
+{
+	if (likely(call->op.opcode == KCACHE_OP_GET))
+		return kc_op_get(cache, call);
+	if (likely(call->op.opcode == KCACHE_OP_SET))
+		return kc_op_set(cache, call);
+	return kc_op_other(cache, call);
+}
 
 /* kc_call_check() with the answer for a plain GET or SET, as most calls are, in line. */
 static __always_inline int kc_call_check_quickly(const struct kcache_op *op, unsigned int access)
 {
-	if (likely(op->opcode - 1 < 2 && !op->flags && !op->error &&
-		   (op->opcode == KCACHE_OP_GET || !op->ttl_ms) &&
-		   op->key_len - 1 < KCACHE_KEY_MAX && access & op->opcode))
-		return op->opcode;
+	if (likely(op->opcode == KCACHE_OP_GET && !op->flags && !op->error &&
+		   op->key_len - 1 < KCACHE_KEY_MAX && access & KC_READ))
+		return KC_READ;
+	if (likely(op->opcode == KCACHE_OP_SET && !op->flags && !op->error && !op->ttl_ms &&
+		   op->key_len - 1 < KCACHE_KEY_MAX && access & KC_WRITE))
+		return KC_WRITE;
 	return kc_call_check(op, access);
 }
 

@@ -653,8 +653,9 @@ static bool hash_of_slot_rcu(struct kc_table *table, u64 value, struct kcache_fo
 	if (!kc_arena_ptr(table->arena, KCACHE_SEGMENTS, offset,
 			  kcache_entry_value_offset(key_len)))
 		return false;
-	*hash = kc_table_hash(table, (void *)entry + kcache_entry_key_offset(key_len),
-			      kcache_entry_key_len(key_len));
+	/* The key may be changing: the seq says later whether it did. */
+	*hash = data_race(kc_table_hash(table, (void *)entry + kcache_entry_key_offset(key_len),
+					kcache_entry_key_len(key_len)));
 	found->value = value;
 	found->offset = offset;
 	found->entry = entry;

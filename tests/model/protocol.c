@@ -162,8 +162,6 @@ static struct kcache_entry *kcache_entry_with_key(u32 value, u32 key)
 {
 	struct kcache_entry *entry = &shared.entry[slot_entry(value) - 1];
 
-	if (!value)
-		return NULL;	/* offset 0, where no entry is */
 	return KCACHE_LOAD(entry->key_len) == key ? entry : NULL;
 }
 
@@ -177,15 +175,14 @@ kcache_find_in_bucket(struct kcache_bucket *bucket, u32 size, u32 key, struct kc
 	/* The keys have one tag, which an empty slot has not. */
 	for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
 		note(found, size, bucket, i);
-		if (KCACHE_LOAD(bucket->slot[i]))
+		value = KCACHE_LOAD(bucket->slot[i]);
+		if (value)
 			goto has_tag;
 	}
 	return KCACHE_MISSED;
 
 has_tag:
 	for (;;) {
-		note(found, size, bucket, i + KCACHE_BUCKET_SLOTS);
-		value = KCACHE_LOAD(bucket->slot[i]);
 		entry = kcache_entry_with_key(value, key);
 		if (entry)
 			break;
@@ -193,7 +190,8 @@ has_tag:
 			if (++i == KCACHE_BUCKET_SLOTS)
 				return KCACHE_MISSED;
 			note(found, size, bucket, i);
-		} while (!KCACHE_LOAD(bucket->slot[i]));
+			value = KCACHE_LOAD(bucket->slot[i]);
+		} while (!value);
 	}
 	found->entry = entry;
 	found->slot = &bucket->slot[i];

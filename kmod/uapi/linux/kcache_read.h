@@ -146,8 +146,6 @@ kcache_entry_with_key(const struct kcache_view *view, __u64 value, const void *k
 /*
  * Looks for @key in one bucket. All slots are looked at, whether empty or not, which
  * is one test less for each: an empty slot leads to offset 0, where no entry is.
- * The slot that has the tag is loaded again: who keeps what he compares needs one more
- * instruction for each, and the seq says whether it was the same.
  * KCACHE_MISSED here: go on with @next. With @is_quick, KCACHE_CHANGED if another
  * key has the tag, so that the usual way needs fewer registers.
  */
@@ -161,14 +159,14 @@ kcache_find_in_bucket(const struct kcache_view *view, struct kcache_bucket *buck
 
 #pragma GCC unroll 7
 	for (i = 0; i < KCACHE_BUCKET_SLOTS; i++) {
-		if (kcache_slot_has_tag(KCACHE_LOAD(bucket->slot[i]), hash))
+		value = KCACHE_LOAD(bucket->slot[i]);
+		if (kcache_slot_has_tag(value, hash))
 			goto has_tag;
 	}
 	return KCACHE_MISSED;
 
 has_tag:
 	for (;;) {
-		value = KCACHE_LOAD(bucket->slot[i]);
 		entry = kcache_entry_with_key(view, value, key, key_len, &found->value_at,
 					      &found->left);
 		if (__builtin_expect(!!entry, 1))
@@ -178,7 +176,8 @@ has_tag:
 		do {
 			if (++i == KCACHE_BUCKET_SLOTS)
 				return KCACHE_MISSED;
-		} while (!kcache_slot_has_tag(KCACHE_LOAD(bucket->slot[i]), hash));
+			value = KCACHE_LOAD(bucket->slot[i]);
+		} while (!kcache_slot_has_tag(value, hash));
 	}
 	found->entry = entry;
 	found->slot = &bucket->slot[i];

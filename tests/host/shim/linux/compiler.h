@@ -27,7 +27,19 @@
 #define __aligned(x)	__attribute__((aligned(x)))
 #define ____cacheline_aligned_in_smp	__attribute__((aligned(64)))
 
+#ifdef SHIM_TSAN
+void AnnotateIgnoreReadsBegin(const char *file, int line);
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+#define data_race(expr)						\
+	({							\
+		AnnotateIgnoreReadsBegin(__FILE__, __LINE__);	\
+		__auto_type shim_value = (expr);		\
+		AnnotateIgnoreReadsEnd(__FILE__, __LINE__);	\
+		shim_value;					\
+	})
+#else
 #define data_race(expr)		(expr)
+#endif
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 #define smp_load_acquire(p)				\

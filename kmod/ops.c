@@ -199,7 +199,7 @@ static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *
 {
 	struct kcache_op *op = &call->op;
 	struct kcache_found found kc_uninitialized;
-	u64 old_version, *version = NULL;
+	u64 old_version kc_uninitialized, *version = NULL;
 	bool is_linked;
 	int err = 0;
 

@@ -190,7 +190,7 @@ void kc_table_use_hash_rcu(struct kc_table *table, u64 hash)
 			return;
 		}
 		next = READ_ONCE(bucket->next);
-		bucket = next ? kc_overflow_bucket(table, next) : NULL;
+		bucket = next ? kcache_view_bucket(table, KCACHE_OVERFLOW, next - 1ULL) : NULL;
 	}
 }
 
@@ -245,7 +245,7 @@ int kc_table_grow_overflow_locked(struct kc_table *table)
 	if (first > U32_MAX - nr)
 		return -ENOSPC;
 	/* A trim that waits for readers has not taken it yet. */
-	if (!kc_overflow_bucket(table, first + 1)) {
+	if (!kcache_view_bucket(table, KCACHE_OVERFLOW, first)) {
 		err = kc_arena_populate_locked(table->arena, KCACHE_OVERFLOW, first / nr, 1);
 		if (err)
 			return err;
@@ -717,7 +717,7 @@ int kc_table_scan_rcu(struct kc_table *table, u64 *position, struct kcache_found
 		next = READ_ONCE(bucket->next);
 		if (next && !kcache_found_is_valid(&candidate))
 			return -EAGAIN;
-		bucket = next ? kc_overflow_bucket(table, next) : NULL;
+		bucket = next ? kcache_view_bucket(table, KCACHE_OVERFLOW, next - 1ULL) : NULL;
 	} while (bucket);
 	if (READ_ONCE(*table->size) != size || !kcache_found_is_valid(&candidate))
 		return -EAGAIN;

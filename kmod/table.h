@@ -143,10 +143,11 @@ static __always_inline struct kcache_bucket *kc_home_bucket(struct kc_table *tab
 				 (u64)index * sizeof(struct kcache_bucket));
 }
 
-/* @next counts from 1. */
+/* One that is in a chain or in the free list, for who owns that. @next counts from 1. */
 static inline struct kcache_bucket *kc_overflow_bucket(struct kc_table *table, u32 next)
 {
-	return kcache_view_bucket(table, KCACHE_OVERFLOW, next - 1ULL);
+	return kc_arena_sure_ptr(table->arena, KCACHE_OVERFLOW,
+				 (next - 1ULL) * sizeof(struct kcache_bucket));
 }
 
 static inline void kc_table_assert_locked(struct kc_table *table, u64 hash)

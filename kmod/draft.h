@@ -17,7 +17,7 @@
 
 /**
  * struct kc_draft - an entry that is being written
- * @room: where; its segment is NULL if there is none, or it was given up
+ * @room: where; its segment is NULL if there is none
  * @entry: its memory, up to the end of the key
  * @value_at: offset of its value in the segment region
  * @value: its memory, NULL if that is not in one piece

@@ -105,7 +105,7 @@ static void walk_begin(struct walk *walk, struct kc_segment *segment, u32 keep,
 	walk->nr = 0;
 }
 
-/* This and the next are out of line for the registers that they need. */
+/* This and drop_ahead_rcu() are out of line: in one function they run out of registers. */
 static noinline void look_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 {
 	struct kc_table *table = evict->table;
@@ -163,11 +163,11 @@ static __always_inline bool find_passage(struct kc_table *table, const struct pa
 /*
  * Unlinks an entry unless it has @keep uses: then false. Its segment is held, so that
  * the bytes may be counted as dead later. @table_size: at which its home was looked for in
- * this RCU read section, 0: it was not. @is_remembered: it leaves a ghost.
+ * this RCU read section, 0: it was not. @ghost: that remembers it, or NULL.
  */
-static __always_inline bool unlink_rcu(struct kc_evict *evict, struct kc_table *table,
+static __always_inline bool unlink_rcu(struct kc_table *table, struct kc_ghost *ghost,
 				       const struct passage *passage, u64 table_size, u32 keep,
-				       bool is_remembered, struct gone *gone)
+				       struct gone *gone)
 {
 	struct kcache_found found kc_uninitialized;
 	bool is_kept = false, is_expired;
@@ -181,18 +181,19 @@ static __always_inline bool unlink_rcu(struct kc_evict *evict, struct kc_table *
 			gone->bytes += passage->size;
 			gone->entries++;
 			gone->expired += is_expired;
-			if (is_remembered && !is_expired)
-				kc_ghost_add_rcu(&evict->ghost, passage->hash);
+			if (ghost && !is_expired)
+				kc_ghost_add_rcu(ghost, passage->hash);
 		}
 	}
 	kc_table_unlock(table, passage->hash);
 	return !is_kept;
 }
 
-/* Does what is evicted from @segment leave ghosts? */
-static bool is_remembered(const struct kc_segment *segment, enum kc_counter why)
+/* What remembers those that are evicted from @segment, NULL: nothing does. */
+static struct kc_ghost *ghost_for(struct kc_evict *evict, const struct kc_segment *segment,
+				  enum kc_counter why)
 {
-	return why == KC_STAT_evictions && segment->queue == KC_SMALL;
+	return why == KC_STAT_evictions && segment->queue == KC_SMALL ? &evict->ghost : NULL;
 }
 
 static void account(struct kc_evict *evict, struct kc_segment *segment, enum kc_counter why,
@@ -214,8 +215,8 @@ static bool drop_entry(struct kc_evict *evict, struct kc_segment *segment,
 	bool is_gone;
 
 	rcu_read_lock();
-	is_gone = unlink_rcu(evict, evict->table, passage, 0, keep,
-			     is_remembered(segment, KC_STAT_evictions), &gone);
+	is_gone = unlink_rcu(evict->table, ghost_for(evict, segment, KC_STAT_evictions), passage,
+			     0, keep, &gone);
 	account(evict, segment, KC_STAT_evictions, &gone);
 	rcu_read_unlock();
 	return is_gone;
@@ -224,7 +225,7 @@ static bool drop_entry(struct kc_evict *evict, struct kc_segment *segment,
 /* Lets those ahead go that have not earned to stay. */
 static noinline void drop_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 {
-	bool with_ghosts = is_remembered(walk->segment, walk->why);
+	struct kc_ghost *ghost = ghost_for(evict, walk->segment, walk->why);
 	struct passage *passage, *kept = walk->ahead, *end = walk->ahead + walk->nr;
 	struct kc_table *table = evict->table;
 	u64 table_size = walk->table_size;
@@ -232,7 +233,7 @@ static noinline void drop_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 	u32 keep = walk->keep;
 
 	for (passage = walk->ahead; passage < end; passage++)
-		if (!unlink_rcu(evict, table, passage, table_size, keep, with_ghosts, &gone))
+		if (!unlink_rcu(table, ghost, passage, table_size, keep, &gone))
 			*kept++ = *passage;
 	walk->nr = kept - walk->ahead;
 	account(evict, walk->segment, walk->why, &gone);

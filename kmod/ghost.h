@@ -2,10 +2,10 @@
 /*
  * ghost: remembers entries that left the small queue unused.
  *
- * Owns fingerprints of 16 bits, in sets of one cache line, each a FIFO. About as
+ * Owns fingerprints of 16 bits, in sets of eight, each a FIFO. About as
  * many as there are entries, so that one is remembered for about as long as an
  * entry that was used would have stayed. Nothing is promised: some are forgotten
- * early, one in 2000 that are not there is found nevertheless.
+ * early, one in 8000 that are not there is found nevertheless.
  */
 #ifndef KC_GHOST_H
 #define KC_GHOST_H

@@ -65,7 +65,7 @@ err_end:
 	return false;
 }
 
-/* What only changes tells no more than these two, after can_take_results(). */
+/* All results, or of what needs no KC_READ the two that it may have. */
 static __always_inline bool put_results(struct kcache_op __user *user_op,
 					const struct kcache_op *op, int access)
 {

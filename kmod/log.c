@@ -107,13 +107,14 @@ static void free_segment_locked(struct kc_log *log, struct kc_segment *segment)
 {
 	struct kc_dir *dir = rcu_dereference_protected(log->segments,
 						       lockdep_is_held(&log->arena->mutex));
+	u32 chunk = kc_segment_chunk(log, segment);
 
 	list_del(&segment->link);
 	list_del(&segment->due_link);
-	WRITE_ONCE(dir->ptr[segment->chunk], NULL);
-	kc_arena_release_locked(log->arena, KCACHE_SEGMENTS, segment->chunk * blocks_per_chunk(log),
+	WRITE_ONCE(dir->ptr[chunk], NULL);
+	kc_arena_release_locked(log->arena, KCACHE_SEGMENTS, chunk * blocks_per_chunk(log),
 				segment->nr_blocks);
-	bitmap_clear(log->chunk_map, segment->chunk, segment->nr_chunks);
+	bitmap_clear(log->chunk_map, chunk, segment->nr_chunks);
 	kfree(segment);
 	kc_arena_uncharge(log->arena, sizeof(*segment));
 }
@@ -246,7 +247,6 @@ static struct kc_segment *alloc_segment_locked(struct kc_log *log, u32 bytes)
 					     min_t(u32, per_chunk, nr_blocks - i * per_chunk)))
 			goto err_release;
 	segment->offset = (u64)chunk << log->arena->chunk_shift;
-	segment->chunk = chunk;
 	segment->nr_chunks = nr;
 	segment->nr_blocks = nr_blocks;
 	INIT_LIST_HEAD(&segment->link);

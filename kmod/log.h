@@ -44,8 +44,7 @@ struct kc_segment {
 	struct list_head link;	/* in a queue, pool or zombies; arena->mutex */
 	struct list_head due_link; /* in the list of an expiry pass; arena->mutex */
 	struct llist_node dead_link;
-	u64 offset;		/* in the segment region; constant */
-	u32 chunk;		/* first chunk; constant */
+	u64 offset;		/* of its first chunk, in the segment region; constant */
 	u32 nr_chunks;		/* constant */
 	u32 nr_blocks;		/* with memory, the first of these chunks; constant */
 	enum kc_queue queue;	/* that it is in, or was in last; arena->mutex */
@@ -177,6 +176,12 @@ static inline void kc_log_note_expiry_rcu(struct kc_log *log, u64 offset, u64 ex
 static inline bool kc_log_is_large(const struct kc_log *log, u64 size)
 {
 	return size > kc_chunk_size(log->arena);
+}
+
+/* Number of the first chunk. */
+static inline u32 kc_segment_chunk(const struct kc_log *log, const struct kc_segment *segment)
+{
+	return segment->offset >> log->arena->chunk_shift;
 }
 
 static inline u32 kc_segment_size(const struct kc_log *log, const struct kc_segment *segment)

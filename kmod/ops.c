@@ -327,7 +327,7 @@ static bool is_too_long(struct kc_cache *cache, const struct kc_call *call)
 	       call->op.value_len > kc_cache_value_max(cache);
 }
 
-/* The opcode of that name. */
+/* kc_cache_run() of a SET. */
 int kc_op_set(struct kc_cache *cache, struct kc_call *call)
 {
 	struct kc_draft draft kc_uninitialized;
@@ -497,7 +497,7 @@ static noinline int get_slowly(struct kc_cache *cache, struct kc_call *call, u64
 	return got(cache, call, &meta, err);
 }
 
-/* Plain or with TOUCH. */
+/* kc_cache_run() of a GET. */
 int kc_op_get(struct kc_cache *cache, struct kc_call *call)
 {
 	u64 hash = hash_of(cache, call);
@@ -805,8 +805,8 @@ static const struct opcode opcodes[] = {
 	[KCACHE_OP_STAT]    = { KC_READ,  0 },
 	[KCACHE_OP_TOUCH]   = { KC_WRITE, 0 },
 	[KCACHE_OP_ADD]     = { RW,       KCACHE_INITIAL },
-	[KCACHE_OP_APPEND]  = { KC_WRITE,  KCACHE_IF_VERSION },
-	[KCACHE_OP_PREPEND] = { KC_WRITE,  KCACHE_IF_VERSION },
+	[KCACHE_OP_APPEND]  = { KC_WRITE, KCACHE_IF_VERSION },
+	[KCACHE_OP_PREPEND] = { KC_WRITE, KCACHE_IF_VERSION },
 };
 
 /* One bit per known opcode. */
@@ -873,8 +873,8 @@ int kc_call_check(const struct kcache_op *op, unsigned int access)
 }
 
 /*
- * All but GET and SET. No pointers in the table: indirect calls are slow where Spectre is
- * held off.
+ * kc_cache_run() of all others. A switch and no pointers in a table: indirect calls are slow
+ * where Spectre is held off.
  */
 int kc_op_other(struct kc_cache *cache, struct kc_call *call)
 {

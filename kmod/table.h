@@ -307,7 +307,10 @@ static inline u64 kc_slot_make(u64 hash, u64 offset, u32 frequency)
 
 int kc_table_append_bucket_rcu(struct kc_table *table, struct kcache_bucket *home, u64 value);
 
-/* percpu_counter_inc(), which is called only when this CPU's share has to go to the whole. */
+/*
+ * percpu_counter_inc() in line, for each SET of a new key: only when this CPU's share has to
+ * go to the whole is there a call, which adds nothing else.
+ */
 static inline void kc_table_count_one(struct kc_table *table)
 {
 #ifdef CONFIG_SMP

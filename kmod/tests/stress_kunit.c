@@ -541,16 +541,19 @@ static void no_reader_stands_in_memory_that_is_given_back(struct kunit *test)
 
 /* -------- everything at once -------- */
 
-#define NR_IDS	700
+#define NR_IDS	1500
 
-/* Mostly short values, some over a block's border, and now and then a run. */
+/*
+ * Mostly short values, some over a block's border, and now and then a run. Of those that
+ * are not removed, all together are more than the smallest cache holds.
+ */
 static u32 random_len(struct kt_hand *hand)
 {
 	u32 kind = kt_random(hand, 64);
 
 	if (kind == 0)
 		return KT_VALUE_MIN + kt_random(hand, 30000);
-	return KT_VALUE_MIN + kt_random(hand, kind < 8 ? 3000 : 250);
+	return KT_VALUE_MIN + kt_random(hand, kind < 16 ? 6000 : 250);
 }
 
 static int number_op(struct kt_hand *hand, struct kc_cache *cache)

@@ -86,7 +86,7 @@ static void audit_segment(struct audit *audit, const struct kc_segment *segment)
 	dead = kc_segment_dead(segment);
 	if (live + dead != end)
 		complain(audit, "segment %u: %llu live and %llu dead bytes are not %u",
-			 segment->chunk, live, dead, end);
+			 kc_segment_chunk(&audit->cache->log, segment), live, dead, end);
 }
 
 static u64 count_chunks(struct audit *audit, struct list_head *list)
@@ -95,12 +95,12 @@ static u64 count_chunks(struct audit *audit, struct list_head *list)
 	u64 nr = 0;
 
 	list_for_each_entry(segment, list, link) {
-		u32 i;
+		u32 i, chunk = kc_segment_chunk(&audit->cache->log, segment);
 
 		nr += segment->nr_chunks;
-		for (i = 0; i < segment->nr_chunks; i++)
-			if (!test_bit(segment->chunk + i, audit->cache->log.chunk_map))
-				complain(audit, "chunk %u is not in the map", segment->chunk + i);
+		for (i = chunk; i < chunk + segment->nr_chunks; i++)
+			if (!test_bit(i, audit->cache->log.chunk_map))
+				complain(audit, "chunk %u is not in the map", i);
 	}
 	return nr;
 }

@@ -701,7 +701,8 @@ KTAP_TEST(the_search_for_sparse_segments_survives_that_its_place_goes)
 	ASSERT(cache->log.cursor != &cache->log.queue[KC_MAIN]);
 	next = list_entry(cache->log.cursor, struct kc_segment, link);
 	for (i = 0; i < 12 * PER_SEGMENT; i++)
-		if (offset_of(name(i)) >> cache->arena.chunk_shift == next->chunk)
+		if (offset_of(name(i)) >> cache->arena.chunk_shift ==
+		    kc_segment_chunk(&cache->log, next))
 			EXPECT_EQ(remove_key(cache, name(i)), 0);
 	nr_free();		/* collects it */
 	for (i = 0; i < 8; i++)

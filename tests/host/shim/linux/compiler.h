@@ -27,7 +27,7 @@
 #define __aligned(x)	__attribute__((aligned(x)))
 #define ____cacheline_aligned_in_smp	__attribute__((aligned(64)))
 
-#ifdef SHIM_TSAN
+#ifdef SHIM_TSAN	/* part of its interface, but in no header */
 void AnnotateIgnoreReadsBegin(const char *file, int line);
 void AnnotateIgnoreReadsEnd(const char *file, int line);
 #define data_race(expr)						\

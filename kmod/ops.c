@@ -198,12 +198,13 @@ static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *
 					const struct expected *expected, u64 expiry_ms)
 {
 	struct kcache_op *op = &call->op;
+	struct kc_stripe *stripe = kc_table_stripe(&cache->table, hash);
 	struct kcache_found found kc_uninitialized;
 	u64 old_version kc_uninitialized, *version = NULL;
 	bool is_linked;
 	int err = 0;
 
-	kc_table_lock(&cache->table, hash);
+	spin_lock(&stripe->lock);
 	is_linked = __kc_table_find_locked(&cache->table, hash, call->key, op->key_len, &found);
 	if (is_linked && !kc_entry_is_expired(found.entry)) {
 		old_version = kc_entry_version(found.entry);
@@ -221,7 +222,7 @@ static __always_inline int set_link_rcu(struct kc_cache *cache, struct kc_call *
 		else if (is_linked && !version)
 			kc_stats_inc(cache->stats, expirations);
 	}
-	kc_table_unlock(&cache->table, hash);
+	spin_unlock(&stripe->lock);
 	return err;
 }
 

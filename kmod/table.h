@@ -254,7 +254,7 @@ static inline bool kc_table_find_offset_locked(struct kc_table *table, u64 hash,
  */
 static inline void kc_bucket_write_begin(struct kcache_bucket *home)
 {
-	preempt_disable();	/* a reader that spins must not spin on us */
+	preempt_disable_nested();	/* a reader that spins must not spin on us */
 	WRITE_ONCE(home->seq, home->seq + 1);
 	smp_wmb();		/* odd before the stores; pairs with kcache_found_is_valid() */
 }
@@ -263,7 +263,7 @@ static inline void kc_bucket_write_end(struct kcache_bucket *home)
 {
 	/* Never 0, which says that there is no bucket. Pairs with kcache_chain_begin(). */
 	smp_store_release(&home->seq, home->seq + 1 ?: 2);
-	preempt_enable();
+	preempt_enable_nested();
 }
 
 /* -------- frequency of use -------- */

@@ -28,4 +28,8 @@ void spin_unlock(spinlock_t *lock);
 #define preempt_disable()	shim_preempt_disable()
 #define preempt_enable()	shim_preempt_enable()
 
+/* As where a spin lock does not disable it. */
+#define preempt_disable_nested()	shim_preempt_disable()
+#define preempt_enable_nested()		shim_preempt_enable()
+
 #endif /* SHIM_LINUX_SPINLOCK_H */

@@ -17,6 +17,9 @@
 #define FRUITLESS_MAX	16
 #define FRUITLESS_BYTES	SZ_512K
 
+/* A SET that frees what it took frees at the most so many times as much for others. */
+#define CATCH_UP	4
+
 /* An entry that changes each time that it is looked at is not looked at more often. */
 #define MOVE_TRIES	3
 
@@ -77,6 +80,7 @@ struct passage {
  * @keep: uses that let an entry stay; one with fewer is unlinked as the walk comes by. 0:
  *	nothing is
  * @why: what an entry that goes is counted as, unless its time was up
+ * @until: position at which it stops
  * @cursor: at what comes behind those below
  * @table_size: when those below were looked for
  * @at: the next of them
@@ -87,6 +91,7 @@ struct walk {
 	struct kc_segment *segment;
 	u32 keep;
 	enum kc_counter why;
+	u64 until;
 	struct kc_log_cursor cursor;
 	u64 table_size;
 	u32 at;
@@ -100,6 +105,7 @@ static void walk_begin(struct walk *walk, struct kc_segment *segment, u32 keep,
 	walk->segment = segment;
 	walk->keep = keep;
 	walk->why = why;
+	walk->until = U64_MAX;
 	walk->cursor = (struct kc_log_cursor) { 0 };
 	walk->at = 0;
 	walk->nr = 0;
@@ -163,9 +169,9 @@ static __always_inline bool find_passage(struct kc_table *table, const struct pa
 /*
  * Unlinks an entry unless it has @keep uses: then false. Its segment is held, so that
  * the bytes may be counted as dead later. @table_size: at which its home was looked for in
- * this RCU read section, 0: it was not. @ghost: that remembers it, or NULL.
+ * this RCU read section, 0: it was not. @ghosts: that remember it, or NULL.
  */
-static __always_inline bool unlink_rcu(struct kc_table *table, struct kc_ghost *ghost,
+static __always_inline bool unlink_rcu(struct kc_table *table, struct kc_ghost_sets *ghosts,
 				       const struct passage *passage, u64 table_size, u32 keep,
 				       struct gone *gone)
 {
@@ -180,9 +186,10 @@ static __always_inline bool unlink_rcu(struct kc_table *table, struct kc_ghost *
 			kc_table_remove_uncounted_locked(table, passage->hash, &found);
 			gone->bytes += passage->size;
 			gone->entries++;
-			gone->expired += is_expired;
-			if (ghost && !is_expired)
-				kc_ghost_add_rcu(ghost, passage->hash);
+			if (unlikely(is_expired))
+				gone->expired++;
+			else if (ghosts)
+				kc_ghost_add_rcu(ghosts, passage->hash);
 		}
 	}
 	kc_table_unlock(table, passage->hash);
@@ -190,10 +197,12 @@ static __always_inline bool unlink_rcu(struct kc_table *table, struct kc_ghost *
 }
 
 /* What remembers those that are evicted from @segment, NULL: nothing does. */
-static struct kc_ghost *ghost_for(struct kc_evict *evict, const struct kc_segment *segment,
-				  enum kc_counter why)
+static struct kc_ghost_sets *ghosts_for_rcu(struct kc_evict *evict,
+					    const struct kc_segment *segment, enum kc_counter why)
 {
-	return why == KC_STAT_evictions && segment->queue == KC_SMALL ? &evict->ghost : NULL;
+	lockdep_assert_held(&evict->mutex);
+	return why == KC_STAT_evictions && segment->queue == KC_SMALL ?
+	       rcu_dereference(evict->ghost.sets) : NULL;
 }
 
 static void account(struct kc_evict *evict, struct kc_segment *segment, enum kc_counter why,
@@ -215,8 +224,8 @@ static bool drop_entry(struct kc_evict *evict, struct kc_segment *segment,
 	bool is_gone;
 
 	rcu_read_lock();
-	is_gone = unlink_rcu(evict->table, ghost_for(evict, segment, KC_STAT_evictions), passage,
-			     0, keep, &gone);
+	is_gone = unlink_rcu(evict->table, ghosts_for_rcu(evict, segment, KC_STAT_evictions),
+			     passage, 0, keep, &gone);
 	account(evict, segment, KC_STAT_evictions, &gone);
 	rcu_read_unlock();
 	return is_gone;
@@ -225,7 +234,7 @@ static bool drop_entry(struct kc_evict *evict, struct kc_segment *segment,
 /* Lets those ahead go that have not earned to stay. */
 static noinline void drop_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 {
-	struct kc_ghost *ghost = ghost_for(evict, walk->segment, walk->why);
+	struct kc_ghost_sets *ghosts = ghosts_for_rcu(evict, walk->segment, walk->why);
 	struct passage *passage, *kept = walk->ahead, *end = walk->ahead + walk->nr;
 	struct kc_table *table = evict->table;
 	u64 table_size = walk->table_size;
@@ -233,7 +242,7 @@ static noinline void drop_ahead_rcu(struct kc_evict *evict, struct walk *walk)
 	u32 keep = walk->keep;
 
 	for (passage = walk->ahead; passage < end; passage++)
-		if (!unlink_rcu(table, ghost, passage, table_size, keep, &gone))
+		if (!unlink_rcu(table, ghosts, passage, table_size, keep, &gone))
 			*kept++ = *passage;
 	walk->nr = kept - walk->ahead;
 	account(evict, walk->segment, walk->why, &gone);
@@ -258,7 +267,7 @@ static bool go_ahead(struct kc_evict *evict, struct walk *walk)
 static const struct passage *walk_next(struct kc_evict *evict, struct walk *walk)
 {
 	while (walk->at == walk->nr) {
-		if (!go_ahead(evict, walk))
+		if (walk->cursor.position >= walk->until || !go_ahead(evict, walk))
 			return NULL;
 		cond_resched();
 	}
@@ -412,13 +421,17 @@ static bool keep_run(struct kc_evict *evict, struct kc_segment *segment, u32 kee
 	return is_kept;
 }
 
-/* Moves the entries that have earned it to the newest end of main; the others go. */
-static void retire(struct kc_evict *evict, struct kc_segment *segment)
+/*
+ * Moves the entries that have earned it to the newest end of main; the others go. Begins
+ * where the last call ended, and goes on for about @bytes. Returns how many of these are free.
+ */
+static u64 retire(struct kc_evict *evict, struct kc_segment *segment, u64 bytes)
 {
 	bool is_small = segment->queue == KC_SMALL;
 	u32 keep = is_small ? READ_ONCE(evict->promote_after) : 1;
 	u32 cost = is_small ? KCACHE_FREQUENCY_MAX : 1;
 	const struct passage *passage;
+	u64 freed, moved = 0;
 	struct walk walk;
 
 	kc_log_wait_readable(segment);
@@ -428,14 +441,22 @@ static void retire(struct kc_evict *evict, struct kc_segment *segment)
 		mutex_unlock(&evict->log->arena->mutex);
 		if (is_small)
 			kc_stats_inc(evict->stats, promotions);
-		return;
+		return 0;
 	}
 	walk_begin(&walk, segment, keep, KC_STAT_evictions);
+	walk.cursor.position = segment->retired;
+	walk.until = segment->retired + bytes;
 	while ((passage = walk_next(evict, &walk))) {
-		if (move_or_drop(evict, segment, passage, keep, cost) && is_small)
-			kc_stats_inc(evict->stats, promotions);
+		if (move_or_drop(evict, segment, passage, keep, cost)) {
+			moved += passage->size;
+			if (is_small)
+				kc_stats_inc(evict->stats, promotions);
+		}
 		cond_resched();
 	}
+	freed = walk.cursor.position - segment->retired - moved;
+	segment->retired = walk.cursor.position;
+	return freed;
 }
 
 /**
@@ -559,9 +580,51 @@ int kc_evict_step_locked(struct kc_evict *evict, bool may_keep)
 	if (!may_keep)
 		kc_evict_drop_locked(evict, segment, KC_STAT_evictions);
 	else if (!compact_small(evict, segment))
-		retire(evict, segment);
+		retire(evict, segment, U32_MAX);
 	kc_log_release(log, segment);
 	return 0;
+}
+
+/* A part of what kc_evict_step_locked() does, without a wait. */
+static void evict_some_locked(struct kc_evict *evict, u32 bytes)
+{
+	struct kc_log *log = evict->log;
+	struct kc_segment *segment;
+
+	evict->is_needed = true;
+	mutex_lock(&log->arena->mutex);
+	segment = coldest_locked(log);
+	if (segment && (!kc_log_is_readable(segment) || !kc_log_hold_locked(segment)))
+		segment = NULL;
+	mutex_unlock(&log->arena->mutex);
+	if (!segment)
+		return;
+	if (!segment->retired && (compact_some(evict) || compact_small(evict, segment)))
+		atomic64_set(&evict->owed, 0);
+	else
+		atomic64_sub(retire(evict, segment, bytes), &evict->owed);
+	kc_log_release(log, segment);
+}
+
+/**
+ * kc_evict_as_much() - free about as much as was taken
+ * @evict: of the cache
+ * @bytes: that the caller took
+ *
+ * Another call frees what this one does not: another evicts just now, or much of what it
+ * looked at stays. The memory is there once all of a segment is free.
+ *
+ * Context: Process context, holds nothing. Does not wait.
+ */
+void kc_evict_as_much(struct kc_evict *evict, u32 bytes)
+{
+	s64 owed = atomic64_add_return(bytes, &evict->owed);
+
+	if (owed <= 0 || !mutex_trylock(&evict->mutex))
+		return;
+	if (!evict->nr_flushes)
+		evict_some_locked(evict, min_t(u64, owed, CATCH_UP * (u64)bytes));
+	mutex_unlock(&evict->mutex);
 }
 
 /**
@@ -579,6 +642,7 @@ int kc_evict_one_locked(struct kc_evict *evict)
 	u64 before;
 
 	lockdep_assert_held(&evict->mutex);
+	atomic64_set(&evict->owed, 0);
 	mutex_lock(&log->arena->mutex);
 	before = kc_log_nr_free_locked(log);
 	mutex_unlock(&log->arena->mutex);

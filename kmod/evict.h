@@ -39,6 +39,7 @@ struct kc_evict {
 	u32 promote_after;	/* uses that take an entry to main; READ_ONCE */
 	u32 nr_flushes;		/* under way; mutex */
 	bool is_needed;		/* something had to be evicted since the last flush; mutex */
+	atomic64_t owed;	/* bytes that SETs took and did not free: kc_evict_as_much() */
 };
 
 void kc_evict_init(struct kc_evict *evict, struct kc_table *table, struct kc_log *log,
@@ -47,6 +48,7 @@ void kc_evict_exit(struct kc_evict *evict);
 
 int kc_evict_one_locked(struct kc_evict *evict);
 int kc_evict_step_locked(struct kc_evict *evict, bool may_keep);
+void kc_evict_as_much(struct kc_evict *evict, u32 bytes);
 void kc_evict_drop_locked(struct kc_evict *evict, struct kc_segment *segment,
 			  enum kc_counter why);
 u64 kc_evict_shrink_locked(struct kc_evict *evict);

@@ -60,22 +60,17 @@ static inline u16 kc_ghost_print(u64 hash)
 
 /**
  * kc_ghost_add_rcu() - remember a key
- * @ghost: where
+ * @sets: of the ghost set
  * @hash: of the key
  *
  * Context: RCU read section, holds the mutex of who evicts.
  */
-static inline void kc_ghost_add_rcu(struct kc_ghost *ghost, u64 hash)
+static inline void kc_ghost_add_rcu(struct kc_ghost_sets *sets, u64 hash)
 {
-	struct kc_ghost_sets *sets = rcu_dereference(ghost->sets);
-	struct kc_ghost_set *set;
+	struct kc_ghost_set *set = kc_ghost_set_of(sets, hash);
 	u64 word;
 	int i;
 
-	lockdep_assert_held(ghost->mutex);
-	if (!sets)
-		return;
-	set = kc_ghost_set_of(sets, hash);
 #pragma GCC unroll 2
 	for (i = KC_GHOST_WORDS - 1; i > 0; i--) {
 		word = READ_ONCE(set->word[i]) << 16 | READ_ONCE(set->word[i - 1]) >> 48;

@@ -287,6 +287,7 @@ static void open_segment_locked(struct kc_log *log, struct kc_segment *segment,
 				enum kc_queue queue, u32 head)
 {
 	segment->end = 0;
+	segment->retired = 0;
 	WRITE_ONCE(segment->next_expiry_ms, U64_MAX);
 	list_del_init(&segment->due_link);
 	enter_queue_locked(log, segment, queue);
@@ -397,15 +398,25 @@ static void seal_spares_locked(struct kc_log *log, enum kc_queue queue, u64 turn
 	}
 }
 
+/* Lets @bytes more be reserved in an open segment, as far as it reaches. */
+static void extend_locked(struct kc_log *log, struct kc_segment *segment, u32 whole, u32 bytes)
+{
+	u64 limit = (u64)kc_log_place(log, atomic_read(&segment->head), whole) + bytes;
+
+	WRITE_ONCE(segment->limit, min_t(u64, limit, kc_chunk_size(log->arena)));
+}
+
 static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue queue,
-			 u32 reserve, u32 size, u32 whole)
+			 u32 reserve, u32 size, u32 whole, u32 step)
 {
 	struct kc_segment *old, *segment;
 
 	lockdep_assert_held(&log->arena->mutex);
 	old = rcu_dereference_protected(lane->segment, lockdep_is_held(&log->arena->mutex));
-	if (old && room_left(log, old, whole) >= size)
-		return 0;	/* another was faster */
+	if (old && room_left(log, old, whole) >= size) {
+		extend_locked(log, old, whole, step);
+		return 0;
+	}
 	segment = take_spare_locked(log, queue, size, whole);
 	if (!segment) {
 		segment = take_segment_locked(log, reserve);
@@ -414,6 +425,7 @@ static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue
 		open_segment_locked(log, segment, queue, 0);
 		seal_spares_locked(log, queue, SPARE_TURNS);
 	}
+	extend_locked(log, segment, whole, step);
 	rcu_assign_pointer(lane->segment, segment);
 	if (old)
 		put_spare_locked(log, old);
@@ -425,15 +437,18 @@ static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue
  * @log: which
  * @size: as for kc_log_reserve_rcu()
  * @whole: as for kc_log_reserve_rcu()
+ * @step: bytes, @size or more, after which to ask again although the segment may
+ *	have room
  *
  * Takes what is dead before it asks for memory, and leaves KC_LOG_RESERVE.
  *
  * Context: Process context, holds arena->mutex.
  * Return: 0, or -ENOSPC: retire a segment and try again.
  */
-int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole)
+int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole, u32 step)
 {
-	return refill_locked(log, kc_log_this_lane(log), KC_SMALL, KC_LOG_RESERVE, size, whole);
+	return refill_locked(log, kc_log_this_lane(log), KC_SMALL, KC_LOG_RESERVE, size, whole,
+			     step);
 }
 
 /**
@@ -452,7 +467,7 @@ int kc_log_refill_to_move_locked(struct kc_log *log, enum kc_queue queue, u32 si
 {
 	struct kc_lane *lane = queue == KC_MAIN ? &log->main : kc_log_this_lane(log);
 
-	return refill_locked(log, lane, queue, 0, size, whole);
+	return refill_locked(log, lane, queue, 0, size, whole, kc_chunk_size(log->arena));
 }
 
 /**

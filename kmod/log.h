@@ -49,6 +49,8 @@ struct kc_segment {
 	u32 nr_blocks;		/* with memory, the first of these chunks; constant */
 	enum kc_queue queue;	/* that it is in, or was in last; arena->mutex */
 	atomic_t head;		/* bytes reserved; more than the size once sealed */
+	u32 limit;		/* of @head until the next refill; arena->mutex, READ_ONCE */
+	u32 retired;		/* before this nothing lives; evict->mutex */
 	u32 end;		/* bytes used; valid once sealed */
 	atomic_t done;		/* bytes committed, abandoned or filled; @end: all */
 	atomic_t live;		/* see below */
@@ -119,7 +121,7 @@ void kc_log_abandon(struct kc_log *log, const struct kc_room *room);
 void kc_log_kill_rcu(struct kc_log *log, u64 offset, u32 size);
 void kc_log_lower_expiry_rcu(struct kc_log *log, u64 offset, u64 expiry_ms);
 
-int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole);
+int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole, u32 step);
 int kc_log_refill_to_move_locked(struct kc_log *log, enum kc_queue queue, u32 size, u32 whole);
 void kc_log_seal_lanes_locked(struct kc_log *log);
 int kc_log_resize_locked(struct kc_log *log);
@@ -209,11 +211,11 @@ static inline u32 kc_segment_dead(const struct kc_segment *segment)
 	return max(all - live, 0);	/* who holds it counts as one byte that lives */
 }
 
-/* Is so much dead, more than a quarter, that it is worth while to move what lives? */
+/* Did so much die, more than a quarter, that it is worth while to move what lives? */
 static inline bool kc_segment_is_sparse(const struct kc_segment *segment)
 {
 	return !kc_segment_is_run(segment) && kc_segment_is_sealed(segment) &&
-	       kc_segment_dead(segment) > segment->end / 4;
+	       !segment->retired && kc_segment_dead(segment) > segment->end / 4;
 }
 
 /* Is so much dead that what lives costs little to move, though nothing wants the memory? */
@@ -250,7 +252,7 @@ static __always_inline bool kc_lane_reserve_rcu(struct kc_log *log, struct kc_la
 
 	if (unlikely(!segment))
 		return false;
-	limit = kc_chunk_size(log->arena);
+	limit = READ_ONCE(segment->limit);
 	head = atomic_read(&segment->head);
 	do {
 		start = kc_log_place(log, head, whole);

@@ -3,6 +3,8 @@
 #include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
+#include <linux/sizes.h>
 
 #include "cache.h"
 #include "space.h"
@@ -20,6 +22,13 @@
 /* The worker keeps so many segments free, or one of so many parts of the memory. */
 #define AHEAD_MAX	4
 #define AHEAD_PART	64
+
+/* SETs that evict by themselves do so for so many entries or bytes at a time. */
+#define STEP_ENTRIES	64
+#define STEP_BYTES	SZ_32K
+
+/* Where all CPUs are busy, the worker is woken for one of so many segments. */
+#define BUSY_PART	16
 
 static u64 nr_ahead(struct kc_cache *cache)
 {
@@ -54,32 +63,60 @@ static int make_room(struct kc_cache *cache)
 	return err;
 }
 
+/* Is there less than there would be if the worker had come? */
+static bool is_low_locked(struct kc_cache *cache)
+{
+	u64 ahead = nr_ahead(cache);
+
+	kc_log_collect_locked(&cache->log);
+	return ahead && kc_log_nr_free_locked(&cache->log) <= KC_LOG_RESERVE + ahead / 2;
+}
+
+/* What SETs of @size take and free at a time. */
+static u32 step_bytes(u32 size)
+{
+	return max(size, min_t(u32, STEP_ENTRIES * size, STEP_BYTES));
+}
+
 /**
  * kc_space_refill() - give this CPU's lane room for an entry
  * @cache: which
  * @size: as for kc_log_reserve_rcu()
  * @whole: as for kc_log_reserve_rcu()
  *
+ * As long as the worker does not come, since all CPUs are busy, the lane gets a part of its
+ * segment at a time, and the caller frees as much: no SET has to free a segment.
+ *
  * Context: Process context, holds nothing.
  * Return: 0, -ENOSPC if nothing can be evicted, -EINTR.
  */
 int kc_space_refill(struct kc_cache *cache, u32 size, u32 whole)
 {
-	u64 ahead = nr_ahead(cache);
-	bool is_low;
+	bool was_low, is_new, is_low;
+	u32 step = step_bytes(size);
+	u64 opened;
 	int err;
 
 	do {
 		if (mutex_lock_killable(&cache->arena.mutex))
 			return -EINTR;
-		err = kc_log_refill_locked(&cache->log, size, whole);
-		is_low = ahead &&
-			 kc_log_nr_free_locked(&cache->log) <= KC_LOG_RESERVE + ahead / 2;
+		was_low = is_low_locked(cache);
+		opened = cache->log.opened;
+		err = kc_log_refill_locked(&cache->log, size, whole,
+					   was_low ? step : kc_chunk_size(&cache->arena));
+		is_new = cache->log.opened != opened;
+		is_low = is_new && is_low_locked(cache) &&
+			 (!READ_ONCE(cache->is_busy) || opened % BUSY_PART == 0);
 		mutex_unlock(&cache->arena.mutex);
 		if (is_low)
 			kc_space_wake(cache);
-		if (err != -ENOSPC)
+		if (err != -ENOSPC) {
+			if (was_low && is_new)
+				kc_hints_take_some(&cache->hints, HINT_PAGES);
+			if (was_low && !fatal_signal_pending(current))
+				kc_evict_as_much(&cache->evict, step);
 			return err;
+		}
 		err = make_room(cache);
 	} while (!err);
 	return err;
@@ -311,12 +348,16 @@ static void follow_ghost(struct kc_cache *cache)
 	mutex_unlock(&evict->mutex);
 }
 
+/* In time that nobody else wants: to take turns with SETs costs more than they save by it. */
 static void stay_ahead(struct kc_cache *cache)
 {
 	int err;
 
 	do {
 		err = -EALREADY;
+		WRITE_ONCE(cache->is_busy, !single_task_running());
+		if (cache->is_busy)
+			break;
 		kc_hints_take_some(&cache->hints, HINT_PAGES);
 		mutex_lock(&cache->evict.mutex);
 		if (nr_free(cache) < KC_LOG_RESERVE + nr_ahead(cache))

@@ -55,7 +55,7 @@ static int reserve(struct rig *rig, u32 key_len, u32 value_len, struct kc_room *
 	while (!err && !kc_log_reserve_rcu(&rig->log, size, whole, room)) {
 		rcu_read_unlock();
 		mutex_lock(&rig->arena.mutex);
-		err = kc_log_refill_locked(&rig->log, size, whole);
+		err = kc_log_refill_locked(&rig->log, size, whole, U32_MAX);
 		mutex_unlock(&rig->arena.mutex);
 		rcu_read_lock();
 	}
@@ -438,7 +438,8 @@ static void log_over_the_limit_is_enospc_and_leaves_the_account(struct kunit *te
 	before = used(rig);
 	KUNIT_EXPECT_EQ(test, open_run(rig, 2 * CHUNK, &room), -ENOSPC);
 	mutex_lock(&rig->arena.mutex);
-	KUNIT_EXPECT_EQ(test, kc_log_refill_locked(&rig->log, CHUNK, HEADER + 4), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, kc_log_refill_locked(&rig->log, CHUNK, HEADER + 4, U32_MAX),
+			-ENOSPC);
 	mutex_unlock(&rig->arena.mutex);
 	KUNIT_EXPECT_EQ(test, used(rig), before);
 }

@@ -306,6 +306,20 @@ KTAP_TEST(a_new_page_is_zero)
 	end();
 }
 
+KTAP_TEST(sets_that_evict_by_themselves_take_note_of_hints_first)
+{
+	static u8 value[1000];
+	u32 i;
+
+	begin();
+	for (i = 0; count_of(cache, KC_STAT_evictions) < 10000; i++) {
+		hint(0);	/* nothing but an eviction takes note of it */
+		ASSERT_EQ(set_bytes(cache, &i, 4, value, sizeof(value)), 0);
+	}
+	EXPECT_EQ(get_bytes(cache, "key 0", 5, value, sizeof(value)), 5);
+	end();
+}
+
 KTAP_TEST(files_take_turns)
 {
 	struct kc_hint_page others[4] = { 0 };

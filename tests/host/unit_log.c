@@ -36,7 +36,7 @@ static int refill(u32 size, u32 whole)
 	int err;
 
 	mutex_lock(&arena.mutex);
-	err = kc_log_refill_locked(&log_, size, whole);
+	err = kc_log_refill_locked(&log_, size, whole, U32_MAX);
 	mutex_unlock(&arena.mutex);
 	return err;
 }
@@ -821,7 +821,7 @@ KTAP_TEST(without_memory_no_segment_is_opened_and_nothing_is_lost)
 			bytes = shim_bytes_in_use();
 			shim_fail_allocs(nth, ~0ULL >> 1);
 			err = run ? kc_log_open_run_locked(&log_, 500000, &room) :
-			      kc_log_refill_locked(&log_, 24, 24);
+			      kc_log_refill_locked(&log_, 24, 24, U32_MAX);
 			if (!shim_fail_end())
 				break;
 			/* But for a directory that has grown. */

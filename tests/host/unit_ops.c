@@ -850,14 +850,20 @@ KTAP_TEST(operations_that_succeed_are_counted)
 KTAP_TEST(a_caller_that_is_killed_does_not_evict)
 {
 	static u8 value[20000];
-	u32 i;
+	u64 evictions;
+	u32 i, left;
 
 	start(MiB);
 	for (i = 0; !count_of(cache, KC_STAT_evictions); i++)
 		ASSERT_EQ(set_bytes(cache, &i, 4, value, 8000), 0);
 	shim_kill(true);
+	evictions = count_of(cache, KC_STAT_evictions);
+	for (left = 100; left && !set_bytes(cache, &i, 4, value, 8000); left--)
+		i++;
+	EXPECT(left);
 	EXPECT_EQ(set_bytes(cache, &i, 4, value, 8000), -EINTR);
 	EXPECT_EQ(set_bytes(cache, &i, 4, value, 20000), -EINTR);
+	EXPECT_EQ(count_of(cache, KC_STAT_evictions), evictions);
 	EXPECT(audit(cache));
 	shim_kill(false);
 	EXPECT_EQ(get_bytes(cache, &i, 4, value, 20000), -ENOENT);

@@ -735,6 +735,106 @@ KTAP_TEST(the_worker_keeps_segments_ahead_and_is_woken_when_they_are_few)
 	stop();
 }
 
+/* Stores so many short values and returns how many entries went for one at the most. */
+static u64 store_watched(u32 from, u32 to)
+{
+	u64 before, most = 0;
+	u8 value[100] = { 0 };
+
+	for (; from < to; from++) {
+		before = count_of(cache, KC_STAT_evictions);
+		EXPECT_EQ(set_bytes(cache, name(from), strlen(name(from)), value, sizeof(value)),
+			  0);
+		most = max(most, count_of(cache, KC_STAT_evictions) - before);
+	}
+	return most;
+}
+
+KTAP_TEST(where_the_worker_does_not_come_each_set_frees_about_what_it_takes)
+{
+	u64 most;
+
+	start(16 * MiB);
+	most = store_watched(0, 200000);
+	EXPECT(most > 8);
+	EXPECT(most < 100);		/* a segment has 1000 */
+	EXPECT(count_of(cache, KC_STAT_evictions) > 80000);
+	EXPECT(nr_free() >= KC_LOG_RESERVE);
+	EXPECT(audit(cache));
+	stop();
+}
+
+KTAP_TEST(sets_make_up_for_what_had_to_stay)
+{
+	u32 i, nr_many = 0;
+	u8 value[100];
+
+	start(16 * MiB);
+	for (i = 0; i < 200000; i++) {
+		nr_many += store_watched(i, i + 1) > 300;
+		if (i % 4)
+			get_bytes(cache, name(i), strlen(name(i)), value, sizeof(value));
+	}
+	EXPECT(nr_many < 5);		/* segments that one SET retires as a whole */
+	EXPECT(count_of(cache, KC_STAT_moves) > 80000);
+	EXPECT(audit(cache));
+	stop();
+}
+
+KTAP_TEST(the_worker_leaves_it_to_the_sets_where_its_cpu_is_wanted)
+{
+	u64 evictions, opened;
+	u32 i, nr_wakes = 0;
+
+	start(16 * MiB);
+	store_watched(0, 150000);
+	shim_be_busy(true);
+	shim_run_work();
+	store_watched(150000, 155000);	/* the ghost set took memory */
+	evictions = count_of(cache, KC_STAT_evictions);
+	kc_space_wake(cache);
+	shim_run_work();
+	EXPECT_EQ(count_of(cache, KC_STAT_evictions), evictions);
+	opened = cache->log.opened;
+	for (i = 155000; i < 250000; i++) {
+		EXPECT(store_watched(i, i + 1) < 100);
+		nr_wakes += work_pending(&cache->work);
+		shim_run_work();
+	}
+	EXPECT(nr_wakes);
+	EXPECT(nr_wakes <= (cache->log.opened - opened) / 16 + 1);
+
+	/* And comes again, at the latest then, when it is not. */
+	shim_be_busy(false);
+	opened = cache->log.opened;
+	for (; !work_pending(&cache->work) && cache->log.opened < opened + 20; i++)
+		store_watched(i, i + 1);
+	shim_run_work();
+	EXPECT(nr_free() >= KC_LOG_RESERVE + 2);
+	EXPECT(!cache->is_busy);
+	stop();
+}
+
+static u32 retired_of_oldest(void)
+{
+	return list_first_entry(&cache->log.queue[KC_SMALL], struct kc_segment, link)->retired;
+}
+
+KTAP_TEST(what_is_left_of_a_segment_that_is_being_retired_is_not_compacted)
+{
+	u32 i;
+
+	start(16 * MiB);
+	store_watched(0, 1);
+	for (i = 1; retired_of_oldest() < kc_chunk_size(&cache->arena) / 4 * 3; i++)
+		store_watched(i, i + 1);
+	EXPECT_EQ(step(), 0);
+	EXPECT_EQ(step(), 0);
+	EXPECT_EQ(count_of(cache, KC_STAT_moves), 0);
+	EXPECT(audit(cache));
+	stop();
+}
+
 KTAP_TEST(the_ghost_set_comes_with_the_first_eviction_and_follows_the_entries)
 {
 	struct kc_ghost *ghost = &cache->evict.ghost;
@@ -784,7 +884,7 @@ KTAP_TEST(the_ghost_set_remembers_about_as_many_as_there_are_and_forgets_the_old
 	rcu_read_lock();
 	for (i = 0; i < 2000; i++) {
 		hash[i] = shim_random();
-		kc_ghost_add_rcu(ghost, hash[i]);
+		kc_ghost_add_rcu(rcu_dereference(ghost->sets), hash[i]);
 	}
 	for (i = 0; i < 20000; i++)
 		strange += kc_ghost_take_rcu(ghost, shim_random());
@@ -824,6 +924,32 @@ KTAP_TEST(a_flush_takes_out_what_eviction_would_keep_meanwhile)
 	}
 	seal();
 	shim_hook_always(SHIM_AT_RESCHED, work_between, NULL);
+	EXPECT_EQ(kc_cache_flush(cache), 0);
+	EXPECT(shim_hook_calls(SHIM_AT_RESCHED) > 0);
+	shim_unhook();
+	EXPECT_EQ(entries(cache), 0);
+	stop();
+}
+
+static void sets_between(void *arg)
+{
+	if (!mutex_is_locked(&cache->evict.mutex))
+		kc_evict_as_much(&cache->evict, kc_chunk_size(&cache->arena));
+}
+
+KTAP_TEST(a_flush_takes_out_what_sets_would_keep_meanwhile)
+{
+	u32 i;
+
+	start(MiB);
+	promote(0, 20 * PER_SEGMENT);
+	store(500, 500 + 20 * PER_SEGMENT);
+	for (i = 0; i < 20 * PER_SEGMENT; i++) {
+		use(i);
+		use(500 + i);
+	}
+	seal();
+	shim_hook_always(SHIM_AT_RESCHED, sets_between, NULL);
 	EXPECT_EQ(kc_cache_flush(cache), 0);
 	EXPECT(shim_hook_calls(SHIM_AT_RESCHED) > 0);
 	shim_unhook();

@@ -107,6 +107,18 @@ static struct work_struct *next_due(void)
 	return NULL;
 }
 
+static bool is_busy;
+
+void shim_be_busy(bool busy)
+{
+	WRITE_ONCE(is_busy, busy);
+}
+
+bool single_task_running(void)
+{
+	return !READ_ONCE(is_busy);
+}
+
 /* One at a time: work of one kind does not run twice at once, as in the kernel. */
 int shim_run_work(void)
 {

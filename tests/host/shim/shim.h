@@ -23,6 +23,7 @@ void shim_perturb_set(bool is_on);
 /* -------- CPUs, signals, time -------- */
 
 void shim_set_cpu(int cpu);		/* where this thread runs from now on */
+void shim_be_busy(bool busy);		/* !single_task_running() */
 void shim_kill(bool is_killed);		/* fatal_signal_pending() of this thread */
 void shim_user_is(u32 fsuid, bool is_capable);
 

@@ -435,13 +435,16 @@ static u64 retire(struct kc_evict *evict, struct kc_segment *segment, u64 bytes)
 	struct walk walk;
 
 	kc_log_wait_readable(segment);
-	if (kc_segment_is_run(segment) && keep_run(evict, segment, keep, cost)) {
-		mutex_lock(&evict->log->arena->mutex);
-		kc_log_requeue_locked(evict->log, segment);
-		mutex_unlock(&evict->log->arena->mutex);
-		if (is_small)
-			kc_stats_inc(evict->stats, promotions);
-		return 0;
+	if (kc_segment_is_run(segment)) {
+		if (keep_run(evict, segment, keep, cost)) {
+			mutex_lock(&evict->log->arena->mutex);
+			kc_log_requeue_locked(evict->log, segment);
+			mutex_unlock(&evict->log->arena->mutex);
+			if (is_small)
+				kc_stats_inc(evict->stats, promotions);
+			return 0;
+		}
+		keep = USES_NEVER;	/* if it is used just now: no lane has room for it */
 	}
 	walk_begin(&walk, segment, keep, KC_STAT_evictions);
 	walk.cursor.position = segment->retired;

@@ -533,6 +533,29 @@ static int set_run(const char *key)
 	return set_bytes(cache, key, strlen(key), long_value, sizeof(long_value));
 }
 
+static void use_run(void *arg)
+{
+	EXPECT(get_bytes(cache, "run", 3, long_value, sizeof(long_value)) > 0);
+}
+
+/* Between the look at its uses and the walk that takes it out, and elsewhere. */
+KTAP_TEST(a_run_that_is_used_while_it_is_retired_stays_or_goes)
+{
+	u32 nth, nr_gone = 0;
+
+	for (nth = 1; nth < 5; nth++) {
+		start(MiB);
+		EXPECT_EQ(set_run("run"), 0);
+		shim_hook(SHIM_AT_LOCK, nth, use_run, NULL);
+		EXPECT_EQ(step(), 0);
+		shim_unhook();
+		nr_gone += !offset_of("run");
+		EXPECT(audit(cache));
+		stop();
+	}
+	EXPECT(nr_gone > 0 && nr_gone < 4);
+}
+
 KTAP_TEST(a_run_that_goes_to_main_is_the_newest_there)
 {
 	start(MiB);

@@ -43,7 +43,7 @@ struct kc_cache {
 	struct kc_expire expire;
 	struct kc_hint_pages hints;
 	struct work_struct work;	/* keeps memory ready, see space.h */
-	bool is_busy;			/* its CPU is wanted by others, too; READ_ONCE */
+	u64 wake_at;			/* log.opened from which SETs wake it; arena->mutex */
 	struct shrinker *shrinker;	/* constant after init */
 	struct notifier_block oom_notifier;	/* the same */
 	u64 min_bytes;			/* that reclaim leaves; READ_ONCE */

@@ -17,7 +17,7 @@
 #define FRUITLESS_MAX	16
 #define FRUITLESS_BYTES	SZ_512K
 
-/* A SET that frees what it took frees at the most so many times as much for others. */
+/* A SET looks at the most at so many times the bytes that it takes, to free as many. */
 #define CATCH_UP	4
 
 /* An entry that changes each time that it is looked at is not looked at more often. */
@@ -350,7 +350,7 @@ static enum move_result move_entry(struct kc_evict *evict, const struct passage 
 		mutex_lock(mutex);
 		err = kc_log_refill_to_move_locked(evict->log, to, size, whole);
 		mutex_unlock(mutex);
-		if (err)
+		if (err < 0)
 			break;
 	}
 	return result;
@@ -588,13 +588,13 @@ int kc_evict_step_locked(struct kc_evict *evict, bool may_keep)
 	return 0;
 }
 
-/* A part of what kc_evict_step_locked() does, without a wait. */
+/* A part of what kc_evict_step_locked() does. What a compaction frees pays for all. */
 static void evict_some_locked(struct kc_evict *evict, u32 bytes)
 {
 	struct kc_log *log = evict->log;
 	struct kc_segment *segment;
+	bool is_run;
 
-	evict->is_needed = true;
 	mutex_lock(&log->arena->mutex);
 	segment = coldest_locked(log);
 	if (segment && (!kc_log_is_readable(segment) || !kc_log_hold_locked(segment)))
@@ -602,11 +602,18 @@ static void evict_some_locked(struct kc_evict *evict, u32 bytes)
 	mutex_unlock(&log->arena->mutex);
 	if (!segment)
 		return;
+	evict->is_needed = true;
 	if (!segment->retired && (compact_some(evict) || compact_small(evict, segment)))
 		atomic64_set(&evict->owed, 0);
-	else
-		atomic64_sub(retire(evict, segment, bytes), &evict->owed);
+	else if (atomic64_sub_return(retire(evict, segment, bytes), &evict->owed) < 0)
+		atomic64_set(&evict->owed, 0);	/* SETs stop when there is enough, not before */
+	is_run = kc_segment_is_run(segment);
 	kc_log_release(log, segment);
+	if (is_run) {
+		mutex_lock(&log->arena->mutex);
+		kc_log_collect_locked(log);	/* so that its memory can be given back */
+		mutex_unlock(&log->arena->mutex);
+	}
 }
 
 /**
@@ -614,16 +621,16 @@ static void evict_some_locked(struct kc_evict *evict, u32 bytes)
  * @evict: of the cache
  * @bytes: that the caller took
  *
- * Another call frees what this one does not: another evicts just now, or much of what it
- * looked at stays. The memory is there once all of a segment is free.
+ * Later calls free what this one does not: another evicts just now, or much of what it
+ * looks at stays. The memory is there once all of a segment is free.
  *
- * Context: Process context, holds nothing. Does not wait.
+ * Context: Process context, holds nothing. Waits neither for who evicts nor for readers.
  */
 void kc_evict_as_much(struct kc_evict *evict, u32 bytes)
 {
 	s64 owed = atomic64_add_return(bytes, &evict->owed);
 
-	if (owed <= 0 || !mutex_trylock(&evict->mutex))
+	if (!owed || !mutex_trylock(&evict->mutex))
 		return;
 	if (!evict->nr_flushes)
 		evict_some_locked(evict, min_t(u64, owed, CATCH_UP * (u64)bytes));

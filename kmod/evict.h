@@ -39,7 +39,7 @@ struct kc_evict {
 	u32 promote_after;	/* uses that take an entry to main; READ_ONCE */
 	u32 nr_flushes;		/* under way; mutex */
 	bool is_needed;		/* something had to be evicted since the last flush; mutex */
-	atomic64_t owed;	/* bytes that SETs took and did not free: kc_evict_as_much() */
+	atomic64_t owed;	/* bytes that SETs took and have not freed since */
 };
 
 void kc_evict_init(struct kc_evict *evict, struct kc_table *table, struct kc_log *log,

@@ -288,6 +288,7 @@ static void open_segment_locked(struct kc_log *log, struct kc_segment *segment,
 {
 	segment->end = 0;
 	segment->retired = 0;
+	WRITE_ONCE(segment->limit, 0);
 	WRITE_ONCE(segment->next_expiry_ms, U64_MAX);
 	list_del_init(&segment->due_link);
 	enter_queue_locked(log, segment, queue);
@@ -398,25 +399,28 @@ static void seal_spares_locked(struct kc_log *log, enum kc_queue queue, u64 turn
 	}
 }
 
-/* Lets @bytes more be reserved in an open segment, as far as it reaches. */
-static void extend_locked(struct kc_log *log, struct kc_segment *segment, u32 whole, u32 bytes)
+/* Sees to it that @bytes can be reserved in an open segment, as far as it reaches. */
+static int extend_locked(struct kc_log *log, struct kc_segment *segment, u32 whole, u32 bytes)
 {
-	u64 limit = (u64)kc_log_place(log, atomic_read(&segment->head), whole) + bytes;
+	u64 wanted = (u64)kc_log_place(log, atomic_read(&segment->head), whole) + bytes;
+	u32 before = segment->limit, limit = min_t(u64, wanted, kc_chunk_size(log->arena));
 
-	WRITE_ONCE(segment->limit, min_t(u64, limit, kc_chunk_size(log->arena)));
+	if (limit <= before)
+		return 0;
+	WRITE_ONCE(segment->limit, limit);
+	return limit - before;
 }
 
 static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue queue,
 			 u32 reserve, u32 size, u32 whole, u32 step)
 {
 	struct kc_segment *old, *segment;
+	int granted;
 
 	lockdep_assert_held(&log->arena->mutex);
 	old = rcu_dereference_protected(lane->segment, lockdep_is_held(&log->arena->mutex));
-	if (old && room_left(log, old, whole) >= size) {
-		extend_locked(log, old, whole, step);
-		return 0;
-	}
+	if (old && room_left(log, old, whole) >= size)
+		return extend_locked(log, old, whole, step);
 	segment = take_spare_locked(log, queue, size, whole);
 	if (!segment) {
 		segment = take_segment_locked(log, reserve);
@@ -425,11 +429,11 @@ static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue
 		open_segment_locked(log, segment, queue, 0);
 		seal_spares_locked(log, queue, SPARE_TURNS);
 	}
-	extend_locked(log, segment, whole, step);
+	granted = extend_locked(log, segment, whole, step);
 	rcu_assign_pointer(lane->segment, segment);
 	if (old)
 		put_spare_locked(log, old);
-	return 0;
+	return granted;
 }
 
 /**
@@ -443,7 +447,7 @@ static int refill_locked(struct kc_log *log, struct kc_lane *lane, enum kc_queue
  * Takes what is dead before it asks for memory, and leaves KC_LOG_RESERVE.
  *
  * Context: Process context, holds arena->mutex.
- * Return: 0, or -ENOSPC: retire a segment and try again.
+ * Return: bytes that the lane had not before, or -ENOSPC: retire a segment and try again.
  */
 int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole, u32 step)
 {
@@ -461,7 +465,7 @@ int kc_log_refill_locked(struct kc_log *log, u32 size, u32 whole, u32 step)
  * May take what kc_log_refill_locked() leaves.
  *
  * Context: Process context, holds arena->mutex, and is the only one who evicts.
- * Return: 0 or -ENOSPC.
+ * Return: as kc_log_refill_locked().
  */
 int kc_log_refill_to_move_locked(struct kc_log *log, enum kc_queue queue, u32 size, u32 whole)
 {

@@ -50,7 +50,7 @@ struct kc_segment {
 	enum kc_queue queue;	/* that it is in, or was in last; arena->mutex */
 	atomic_t head;		/* bytes reserved; more than the size once sealed */
 	u32 limit;		/* of @head until the next refill; arena->mutex, READ_ONCE */
-	u32 retired;		/* before this nothing lives; evict->mutex */
+	u32 retired;		/* before this nothing lives; evict->mutex, or not open yet */
 	u32 end;		/* bytes used; valid once sealed */
 	atomic_t done;		/* bytes committed, abandoned or filled; @end: all */
 	atomic_t live;		/* see below */
@@ -211,7 +211,10 @@ static inline u32 kc_segment_dead(const struct kc_segment *segment)
 	return max(all - live, 0);	/* who holds it counts as one byte that lives */
 }
 
-/* Did so much die, more than a quarter, that it is worth while to move what lives? */
+/*
+ * Did so much die, more than a quarter, that it is worth while to move what lives? Not if it
+ * is being retired.
+ */
 static inline bool kc_segment_is_sparse(const struct kc_segment *segment)
 {
 	return !kc_segment_is_run(segment) && kc_segment_is_sealed(segment) &&

@@ -27,8 +27,8 @@
 #define STEP_ENTRIES	64
 #define STEP_BYTES	SZ_32K
 
-/* Where all CPUs are busy, the worker is woken for one of so many segments. */
-#define BUSY_PART	16
+/* If its CPU is wanted by others, the worker is not woken for so many segments. */
+#define BUSY_TURNS	16
 
 static u64 nr_ahead(struct kc_cache *cache)
 {
@@ -72,6 +72,17 @@ static bool is_low_locked(struct kc_cache *cache)
 	return ahead && kc_log_nr_free_locked(&cache->log) <= KC_LOG_RESERVE + ahead / 2;
 }
 
+/* Frees about what a SET took. A new segment has come: another will have to be retired. */
+static void evict_as_much(struct kc_cache *cache, u32 bytes, bool is_new)
+{
+	if (is_new)
+		kc_hints_take_some(&cache->hints, HINT_PAGES);
+	if (!fatal_signal_pending(current))
+		kc_evict_as_much(&cache->evict, bytes);
+	if (READ_ONCE(cache->log.nr_zombies))
+		kc_space_wake(cache);	/* a run has gone; who gives it back waits for readers */
+}
+
 /* What SETs of @size take and free at a time. */
 static u32 step_bytes(u32 size)
 {
@@ -84,38 +95,34 @@ static u32 step_bytes(u32 size)
  * @size: as for kc_log_reserve_rcu()
  * @whole: as for kc_log_reserve_rcu()
  *
- * As long as the worker does not come, since all CPUs are busy, the lane gets a part of its
- * segment at a time, and the caller frees as much: no SET has to free a segment.
+ * As long as the worker does not come, the lane gets a part of its segment at a time, and
+ * the caller frees as much, so that no SET has to free a segment.
  *
  * Context: Process context, holds nothing.
  * Return: 0, -ENOSPC if nothing can be evicted, -EINTR.
  */
 int kc_space_refill(struct kc_cache *cache, u32 size, u32 whole)
 {
-	bool was_low, is_new, is_low;
-	u32 step = step_bytes(size);
+	bool was_low, is_new, is_due;
+	int err, granted;
 	u64 opened;
-	int err;
 
 	do {
 		if (mutex_lock_killable(&cache->arena.mutex))
 			return -EINTR;
 		was_low = is_low_locked(cache);
 		opened = cache->log.opened;
-		err = kc_log_refill_locked(&cache->log, size, whole,
-					   was_low ? step : kc_chunk_size(&cache->arena));
+		granted = kc_log_refill_locked(&cache->log, size, whole, was_low ?
+					       step_bytes(size) : kc_chunk_size(&cache->arena));
 		is_new = cache->log.opened != opened;
-		is_low = is_new && is_low_locked(cache) &&
-			 (!READ_ONCE(cache->is_busy) || opened % BUSY_PART == 0);
+		is_due = is_new && opened >= cache->wake_at && is_low_locked(cache);
 		mutex_unlock(&cache->arena.mutex);
-		if (is_low)
+		if (is_due)
 			kc_space_wake(cache);
-		if (err != -ENOSPC) {
-			if (was_low && is_new)
-				kc_hints_take_some(&cache->hints, HINT_PAGES);
-			if (was_low && !fatal_signal_pending(current))
-				kc_evict_as_much(&cache->evict, step);
-			return err;
+		if (granted >= 0) {
+			if (was_low)
+				evict_as_much(cache, granted, is_new);
+			return 0;
 		}
 		err = make_room(cache);
 	} while (!err);
@@ -348,15 +355,24 @@ static void follow_ghost(struct kc_cache *cache)
 	mutex_unlock(&evict->mutex);
 }
 
-/* In time that nobody else wants: to take turns with SETs costs more than they save by it. */
+/* Do others want this CPU? To take turns with SETs costs more than they save by it. */
+static bool is_cpu_wanted(struct kc_cache *cache)
+{
+	bool is_wanted = !single_task_running();
+
+	mutex_lock(&cache->arena.mutex);
+	cache->wake_at = is_wanted ? cache->log.opened + BUSY_TURNS : 0;
+	mutex_unlock(&cache->arena.mutex);
+	return is_wanted;
+}
+
 static void stay_ahead(struct kc_cache *cache)
 {
 	int err;
 
 	do {
 		err = -EALREADY;
-		WRITE_ONCE(cache->is_busy, !single_task_running());
-		if (cache->is_busy)
+		if (is_cpu_wanted(cache))
 			break;
 		kc_hints_take_some(&cache->hints, HINT_PAGES);
 		mutex_lock(&cache->evict.mutex);

@@ -55,7 +55,7 @@ static int reserve(struct rig *rig, u32 key_len, u32 value_len, struct kc_room *
 	while (!err && !kc_log_reserve_rcu(&rig->log, size, whole, room)) {
 		rcu_read_unlock();
 		mutex_lock(&rig->arena.mutex);
-		err = kc_log_refill_locked(&rig->log, size, whole, U32_MAX);
+		err = min(kc_log_refill_locked(&rig->log, size, whole, U32_MAX), 0);
 		mutex_unlock(&rig->arena.mutex);
 		rcu_read_lock();
 	}

@@ -156,8 +156,13 @@ static void in_child(const struct bench_case *k, void (*run)(const struct bench_
 
 static void run_case(const struct bench_case *k)
 {
-	start(k, options.nr_keys + 4 * FRESH_MAX,
-	      k->is_evicting ? options.evict_bytes : options.cache_bytes);
+	uint64_t nr = options.nr_keys + 4 * FRESH_MAX, bytes = nr * (KEY_LEN + k->value_len + 64);
+
+	if (k->is_evicting)
+		bytes = options.evict_bytes;
+	else if (bytes < options.cache_bytes)
+		bytes = options.cache_bytes;
+	start(k, nr, bytes);
 	if (k->peer->in_process)
 		run_threads(k);
 	else

@@ -73,7 +73,7 @@ static bool is_low_locked(struct kc_cache *cache)
 }
 
 /* Frees about what a SET took. A new segment has come: another will have to be retired. */
-static void evict_as_much(struct kc_cache *cache, u32 bytes, bool is_new)
+static void free_as_much(struct kc_cache *cache, u32 bytes, bool is_new)
 {
 	if (is_new)
 		kc_hints_take_some(&cache->hints, HINT_PAGES);
@@ -121,7 +121,7 @@ int kc_space_refill(struct kc_cache *cache, u32 size, u32 whole)
 			kc_space_wake(cache);
 		if (granted >= 0) {
 			if (was_low)
-				evict_as_much(cache, granted, is_new);
+				free_as_much(cache, granted, is_new);
 			return 0;
 		}
 		err = make_room(cache);
@@ -368,19 +368,17 @@ static bool is_cpu_wanted(struct kc_cache *cache)
 
 static void stay_ahead(struct kc_cache *cache)
 {
-	int err;
+	int err = 0;
 
-	do {
+	while (!err && !is_cpu_wanted(cache)) {
 		err = -EALREADY;
-		if (is_cpu_wanted(cache))
-			break;
 		kc_hints_take_some(&cache->hints, HINT_PAGES);
 		mutex_lock(&cache->evict.mutex);
 		if (nr_free(cache) < KC_LOG_RESERVE + nr_ahead(cache))
 			err = kc_evict_one_locked(&cache->evict);
 		mutex_unlock(&cache->evict.mutex);
 		cond_resched();
-	} while (!err);
+	}
 }
 
 /**

@@ -566,8 +566,7 @@ KTAP_TEST(a_run_that_a_set_retires_goes_back_by_the_worker)
 	start(16 * MiB);
 	for (i = 0; i < 40; i++) {
 		snprintf(key, sizeof(key), "run %u", i);
-		ASSERT_EQ(set_bytes(cache, key, strlen(key), value, sizeof(value)),
-			  0);
+		ASSERT_EQ(set_bytes(cache, key, strlen(key), value, sizeof(value)), 0);
 	}
 	shim_be_busy(true);
 	kc_space_wake(cache);
@@ -964,33 +963,14 @@ static void work_between(void *arg)
 	}
 }
 
-KTAP_TEST(a_flush_takes_out_what_eviction_would_keep_meanwhile)
-{
-	u32 i;
-
-	start(MiB);
-	promote(0, 20 * PER_SEGMENT);
-	store(500, 500 + 20 * PER_SEGMENT);
-	for (i = 0; i < 20 * PER_SEGMENT; i++) {
-		use(i);
-		use(500 + i);
-	}
-	seal();
-	shim_hook_always(SHIM_AT_RESCHED, work_between, NULL);
-	EXPECT_EQ(kc_cache_flush(cache), 0);
-	EXPECT(shim_hook_calls(SHIM_AT_RESCHED) > 0);
-	shim_unhook();
-	EXPECT_EQ(entries(cache), 0);
-	stop();
-}
-
 static void sets_between(void *arg)
 {
 	if (!mutex_is_locked(&cache->evict.mutex))
 		kc_evict_as_much(&cache->evict, kc_chunk_size(&cache->arena));
 }
 
-KTAP_TEST(a_flush_takes_out_what_sets_would_keep_meanwhile)
+/* A flush of what was all used, while @between goes on. */
+static void flush_while(void (*between)(void *arg))
 {
 	u32 i;
 
@@ -1002,12 +982,22 @@ KTAP_TEST(a_flush_takes_out_what_sets_would_keep_meanwhile)
 		use(500 + i);
 	}
 	seal();
-	shim_hook_always(SHIM_AT_RESCHED, sets_between, NULL);
+	shim_hook_always(SHIM_AT_RESCHED, between, NULL);
 	EXPECT_EQ(kc_cache_flush(cache), 0);
 	EXPECT(shim_hook_calls(SHIM_AT_RESCHED) > 0);
 	shim_unhook();
 	EXPECT_EQ(entries(cache), 0);
 	stop();
+}
+
+KTAP_TEST(a_flush_takes_out_what_eviction_would_keep_meanwhile)
+{
+	flush_while(work_between);
+}
+
+KTAP_TEST(a_flush_takes_out_what_sets_would_keep_meanwhile)
+{
+	flush_while(sets_between);
 }
 
 /* -------- reclaim -------- */

@@ -10,7 +10,7 @@
 #include <kcache.h>
 
 #define MIB		(1024ULL * 1024)
-#define VALUE_LEN	3000
+#define VALUE_LEN	30000	/* few of them fill a cache */
 
 static struct {
 	__u32 end;		/* keys with numbers below have been set; atomic */
@@ -80,7 +80,7 @@ static void write_on(int nr)
 	(void)nr;
 	while (!atomic_get(&shared->stop)) {
 		set_next();
-		milliseconds_pass(1);
+		milliseconds_pass(10);
 	}
 }
 
@@ -109,6 +109,7 @@ static void read_on(int nr)
 		make_value(want, which);
 		CHECK(len == VALUE_LEN && !memcmp(got, want, VALUE_LEN));
 		__atomic_add_fetch(&shared->hits[nr], 1, __ATOMIC_SEQ_CST);
+		milliseconds_pass(1);		/* the CPU is for who wants memory */
 	}
 	kcache_close(handle);
 }
@@ -132,7 +133,7 @@ static unsigned long long fill_to(unsigned long long bytes)
 	int i;
 
 	while (sysfs_number("stats/bytes_allocated") < bytes && shared->end < 1000000)
-		for (i = 0; i < 1000; i++)
+		for (i = 0; i < 100; i++)
 			set_next();
 	return sysfs_number("stats/bytes_allocated");
 }

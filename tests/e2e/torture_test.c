@@ -650,6 +650,8 @@ static void read_keys(void)
 
 /* -------- all at once -------- */
 
+#define HITS_MIN	400	/* of each kind of reader, of the 12000 and more reads that it makes */
+
 static void one_of_all(int nr)
 {
 	value = malloc(BUFFER);
@@ -729,8 +731,8 @@ static void torture(void)
 		NOTE("%s: %llu gets, %llu hits, %llu did not fit, %llu borrowed in vain, %llu gave up",
 		     kinds[i], shared->read[i].gets, shared->read[i].hits, shared->read[i].too_small,
 		     shared->read[i].invalid, shared->read[i].again);
-		/* Else it has shown nothing. */
-		CHECK(shared->read[i].hits > shared->read[i].gets / 20);
+		/* Else it has shown nothing. What part of the reads hits is the scheduler's affair. */
+		CHECK(shared->read[i].hits > HITS_MIN);
 	}
 	CHECK(sysfs_number("stats/bytes_allocated") <= sysfs_number("limits/max_bytes"));
 }

@@ -866,6 +866,7 @@ static void prepare_write(void)
 	file = MUST(open(DEVICE, O_WRONLY | O_CLOEXEC));
 	if (split)
 		CHECK_EQ(write(file, text, split), split);
+	evictions = sysfs_number("stats/evictions");
 }
 
 static int attempt_write(void)
@@ -879,6 +880,9 @@ static void check_line(int line, bool is_stored)
 	const char *key = known_key(NR_LINES - 1 - line);
 	size_t begin = line ? line_end[line - 1] : 0, before = begin + strlen("@flags=3 ") + strlen(key) + 1;
 
+	/* Where no memory was to be had, what is cold made room. */
+	if (is_stored && sysfs_number("stats/evictions") != evictions && run(&OP(STAT, key)) == -ENOENT)
+		return;
 	if (is_stored)
 		HOLDS_ON(key, strlen(key), text + before, line_end[line] - 1 - before);
 	else

@@ -875,13 +875,13 @@ static int attempt_write(void)
 	return taken < 0 ? -errno : 0;
 }
 
-static void check_line(int line, bool is_stored)
+/* With @may_be_gone, also one that was stored: it made room where no memory was to be had. */
+static void check_line(int line, bool is_stored, bool may_be_gone)
 {
 	const char *key = known_key(NR_LINES - 1 - line);
 	size_t begin = line ? line_end[line - 1] : 0, before = begin + strlen("@flags=3 ") + strlen(key) + 1;
 
-	/* Where no memory was to be had, what is cold made room. */
-	if (is_stored && sysfs_number("stats/evictions") != evictions && run(&OP(STAT, key)) == -ENOENT)
+	if (is_stored && may_be_gone && run(&OP(STAT, key)) == -ENOENT)
 		return;
 	if (is_stored)
 		HOLDS_ON(key, strlen(key), text + before, line_end[line] - 1 - before);
@@ -892,20 +892,21 @@ static void check_line(int line, bool is_stored)
 /* The lines that end within what was taken are stored, and no others. */
 static void check_write(int err)
 {
-	size_t at = split + (err ? 0 : taken);
+	bool may_be_gone = sysfs_number("stats/evictions") != evictions;
+	size_t at = split + (err ? 0 : taken), before;
 	int i;
 
 	for (i = 0; i < NR_LINES; i++)
-		check_line(i, line_end[i] <= at);
+		check_line(i, line_end[i] <= at, may_be_gone);
 	check_accounts();
 	/* Of an error other than EFAULT, the line is forgotten with all that came of it. */
 	if (err && err != -EFAULT)
 		for (at = i = 0; i < NR_LINES && line_end[i] <= split; i++)
 			at = line_end[i];
-	while (at < text_len)
+	for (before = at; at < text_len; )
 		at += MUST(write(file, text + at, text_len - at));
 	for (i = 0; i < NR_LINES; i++)
-		check_line(i, true);
+		check_line(i, true, may_be_gone && line_end[i] <= before);
 	MUST(close(file));
 	check_accounts();
 }

@@ -633,6 +633,7 @@ static void *read_in_thread(void *argument)
 
 #define NR_READERS	3
 #define NR_THREADS	2
+#define HITS_MIN	600	/* of each kind of read; one in twenty of a quota */
 
 static void read_keys(void)
 {
@@ -649,8 +650,6 @@ static void read_keys(void)
 }
 
 /* -------- all at once -------- */
-
-#define HITS_MIN	400	/* of each kind of reader, of the 12000 and more reads that it makes */
 
 static void one_of_all(int nr)
 {
@@ -731,7 +730,7 @@ static void torture(void)
 		NOTE("%s: %llu gets, %llu hits, %llu did not fit, %llu borrowed in vain, %llu gave up",
 		     kinds[i], shared->read[i].gets, shared->read[i].hits, shared->read[i].too_small,
 		     shared->read[i].invalid, shared->read[i].again);
-		/* Else it has shown nothing. What part of the reads hits is the scheduler's affair. */
+		/* Else it has shown nothing. Where time is the limit, readers may be far ahead of writers. */
 		CHECK(shared->read[i].hits > HITS_MIN);
 	}
 	CHECK(sysfs_number("stats/bytes_allocated") <= sysfs_number("limits/max_bytes"));
